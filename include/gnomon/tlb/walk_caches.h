@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef GNOMON_TLB_WALK_CACHES_H_
+#define GNOMON_TLB_WALK_CACHES_H_
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "gnomon/base/outcome.h"
+#include "gnomon/tlb/config.h"
+#include "gnomon/x86/walker.h"
+
+namespace gnomon {
+
+namespace tlb_internal {
+
+/// A small set-associative map from a nonzero 64-bit key, with LRU replacement. With no entries it
+/// finds nothing and keeps nothing.
+template <class Value>
+class LruMap {
+ public:
+  explicit LruMap(WalkCacheGeometry g = {})
+      : ways_(g.ways == 0 ? g.entries : g.ways), sets_(g.entries == 0 ? 0 : g.entries / ways_),
+        keys_(g.entries), stamps_(g.entries), values_(g.entries) {}
+
+  /// `place` chooses the set.
+  const Value* find(uint64_t place, uint64_t key) {
+    if (sets_ == 0 || used_ == 0) return nullptr;
+    const size_t first = first_of(place);
+    for (size_t i = first; i < first + ways_; ++i) {
+      if (keys_[i] == key) {
+        stamps_[i] = ++clock_;
+        return &values_[i];
+      }
+    }
+    return nullptr;
+  }
+  void put(uint64_t place, uint64_t key, const Value& value) {
+    if (sets_ == 0) return;
+    const size_t first = first_of(place);
+    size_t victim = first;
+    for (size_t i = first; i < first + ways_; ++i) {
+      if (keys_[i] == key) {
+        victim = i;
+        break;
+      }
+      if (stamps_[i] < stamps_[victim]) victim = i;  // an invalid one has stamp 0
+    }
+    if (keys_[victim] == 0) ++used_;
+    keys_[victim] = key;
+    stamps_[victim] = ++clock_;
+    values_[victim] = value;
+  }
+  template <class Pred>
+  void erase_if(Pred&& pred) {
+    for (size_t i = 0; used_ != 0 && i < keys_.size(); ++i) {
+      if (keys_[i] == 0 || !pred(keys_[i])) continue;
+      keys_[i] = stamps_[i] = 0;
+      --used_;
+    }
+  }
+  size_t used() const { return used_; }
+
+ private:
+  size_t first_of(uint64_t place) const { return sets_ == 1 ? 0 : place % sets_ * ways_; }
+
+  size_t ways_, sets_;
+  std::vector<uint64_t> keys_, stamps_;
+  std::vector<Value> values_;
+  uint64_t clock_ = 0;
+  size_t used_ = 0;
+};
+
+}  // namespace tlb_internal
+
+/// Where a walk may begin: `table` is read at `level`. level 0: nothing cached, begin at the root.
+struct CachedTable {
+  unsigned level = 0;
+  uint64_t table = 0;
+  Rights rights = kAllRights;  ///< composed above `table`
+  Gpa gpa{};  ///< nested walks: the guest-physical address of the table that `table` is the host address of
+};
+
+/// A guest-physical page and where it is: one entry of the nested dimension's TLB.
+struct NestedPage {
+  Hpa hpa;  ///< of the byte asked for
+  PageSize size = PageSize::k4K;
+  Rights rights = 0;
+};
+
+struct WalkCacheStatistics {
+  std::array<uint64_t, 6> guest_hits{};  ///< by level of the entry that was cached
+  uint64_t guest_misses = 0;             ///< walks that began at the root
+  std::array<uint64_t, 6> host_hits{};
+  uint64_t host_misses = 0;
+  uint64_t nested_hits = 0, nested_misses = 0;
+};
+
+/// The paging-structure caches of one logical processor (SDM vol. 3, 4.10.3) and their relatives in the
+/// nested dimension. The cache of level n holds entries that were read at level n and point to a table
+/// of level n-1, keyed by the address bits that select them and by PCID, with the rights composed from
+/// the root down. Only entries that are present, have their accessed flag set and map no page may be
+/// kept; entries are never global. `table` means what its user says: a Gpa in a native walk, an Hpa under
+/// shadow paging (or of a guest table whose host walk is already folded in).
+///
+///   auto start = caches.start<Long4>(root, va, pcid);
+///   auto w = walk<Long4>(memory, start, va, access, rules);
+///   caches.remember<Long4>(w, va, pcid, rules);
+class WalkCaches {
+ public:
+  static absl::StatusOr<std::unique_ptr<WalkCaches>> create(const WalkCacheConfig& config);
+
+  /// The deepest cached start for a walk whose root table is of level `top`.
+  template <class Format>
+  CachedTable lookup(Gva va, uint16_t pcid, unsigned top) {
+    for (unsigned level = 2; level <= top; ++level) {
+      const uint64_t prefix = va.value() >> Format::shift(level);
+      if (const Table* t = guest_[level].find(prefix, guest_key(prefix, pcid))) {
+        ++statistics_.guest_hits[level];
+        return {level - 1, t->table, t->rights, t->gpa};
+      }
+    }
+    ++statistics_.guest_misses;
+    return {};
+  }
+  /// Keeps an entry read at `level` (2..5): it points to `table`, and `rights` includes its own.
+  template <class Format>
+  void fill(unsigned level, Gva va, uint16_t pcid, uint64_t table, Rights rights, Gpa gpa = Gpa()) {
+    const uint64_t prefix = va.value() >> Format::shift(level);
+    guest_[level].put(prefix, guest_key(prefix, pcid), {table, rights, gpa});
+  }
+
+  /// As lookup, for a walk that would otherwise begin at `root`.
+  template <class Format, class Addr>
+  WalkStart<Addr> start(WalkStart<Addr> root, Gva va, uint16_t pcid) {
+    const CachedTable c = lookup<Format>(va, pcid, root.level);
+    return c.level == 0 ? root : WalkStart<Addr>{c.level, Addr(c.table), c.rights};
+  }
+  /// Keeps what the walk `w` read above its last entry. After a fault these entries have their accessed
+  /// flag only if the processor sets it on the way down.
+  template <class Format, class Addr>
+  void remember(const Walk<Addr>& w, Gva va, uint16_t pcid, const PagingRules& rules) {
+    if (!w.ok() && !rules.accessed_before_fault) return;
+    for (unsigned level = w.start_level; level > w.level; --level) {
+      fill<Format>(level, va, pcid, w.table[level - 1].value(), w.rights_above[level - 1]);
+    }
+  }
+
+  /// The nested dimension's TLB: where the page of `gpa` is; level-1 translations of EPT or NPT.
+  const NestedPage* lookup_nested(Gpa gpa);
+  void fill_nested(Gpa gpa, const NestedPage& page);
+  /// The deepest cached start of an EPT or NPT walk whose root is of level `top`.
+  CachedTable lookup_host(Gpa gpa, unsigned top);
+  void fill_host(unsigned level, Gpa gpa, uint64_t table, Rights rights);
+
+  /// INVLPG, INVPCID type 0, MOV to CR3 and INVPCID type 1 all drop every entry of the PCID, whatever the
+  /// address (SDM vol. 3, 4.10.4.1).
+  void flush_pcid(uint16_t pcid);
+  /// All PCIDs: MOV to CR4 that changes PGE, INVPCID types 2 and 3, … . The host dimension stays, because
+  /// it depends on guest-physical addresses only (28.4.3.1).
+  void flush_guest();
+  /// The host dimension: the nested TLB and the host paging-structure caches. Whoever keeps
+  /// host-physical tables in the guest part calls flush_all instead (INVEPT drops both).
+  void flush_host();
+  void flush_all() {
+    flush_guest();
+    flush_host();
+  }
+
+  const WalkCacheStatistics& statistics() const { return statistics_; }
+  void reset_statistics() { statistics_ = {}; }
+
+ private:
+  struct Table {
+    uint64_t table = 0;
+    Rights rights = 0;
+    Gpa gpa{};
+  };
+  using Tables = std::array<tlb_internal::LruMap<Table>, 6>;
+
+  explicit WalkCaches(const WalkCacheConfig& config);
+
+  // Never zero. A prefix has at most 64 - 21 bits.
+  static uint64_t guest_key(uint64_t prefix, uint16_t pcid) {
+    return prefix << 13 | uint64_t{1} << 12 | (pcid & 0xfffu);
+  }
+  static unsigned host_shift(unsigned level) { return 12 + 9 * (level - 1); }
+
+  Tables guest_, host_;
+  tlb_internal::LruMap<NestedPage> nested_;
+  NestedPage found_;
+  WalkCacheStatistics statistics_;
+};
+
+}  // namespace gnomon
+
+#endif  // GNOMON_TLB_WALK_CACHES_H_

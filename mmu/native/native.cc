@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "mmu/native/native.h"
+
+#include "gnomon/tlb/walk_caches.h"
+#include "mmu/guest_access.h"
+
+namespace gnomon {
+namespace {
+
+// The processor's walk, which begins as deep as its paging-structure caches allow.
+Walk<Gpa> walk_cached(GuestTables& tables, VcpuState& cpu, Gva va, Access access) {
+  return with_guest_format(
+      cpu.controls, cpu.rules, va, access,
+      [&]<class Format>(Format, WalkStart<Gpa> root) {
+        if (cpu.caches == nullptr) return walk<Format>(tables, root, va, access, cpu.rules);
+        const uint16_t pcid = pcid_of(cpu.controls);
+        const WalkStart<Gpa> start = cpu.caches->start<Format>(root, va, pcid);
+        const Walk<Gpa> w = walk<Format>(tables, start, va, access, cpu.rules);
+        cpu.caches->remember<Format>(w, va, pcid, cpu.rules);
+        return w;
+      },
+      [](const Walk<Gpa>& w) { return w; });
+}
+
+}  // namespace
+
+NativeMmu::NativeMmu(P2m& p2m) : p2m_(p2m) { p2m_.add_listener(this); }
+NativeMmu::~NativeMmu() { p2m_.remove_listener(this); }
+
+Translation NativeMmu::miss(VcpuState& cpu, Gva va, Access access) {
+  if (access.probe) return probe_guest(p2m_, cpu, va, access);
+  GuestTables tables(p2m_, cpu, access, GuestTables::Count::kYes, GuestTables::Lock::kTake);
+  ++cpu.counters[Counter::kWalks];
+  const Walk<Gpa> w = walk_cached(tables, cpu, va, access);
+  if (!w.ok()) [[unlikely]] {
+    if (w.status == WalkStatus::kNoMemory) return tables.failure(w.level);
+    ++cpu.counters[Counter::kGuestFaults];
+    return guest_fault(w);
+  }
+  P2mEntry e = p2m_.lookup(w.address);
+  if (!e.is_ram() || (access.write() && !e.writable())) [[unlikely]] {
+    VmExit exit(cpu, p2m_.lock());
+    e = make_usable(p2m_, w.address, access.write(), cpu.counters);
+    if (e.state() == FrameState::kMmio) ++cpu.counters[Counter::kMmioAccesses];
+  }
+  return end_of_walk(w, e, access.write(), w.rights);
+}
+
+StoreResult NativeMmu::write_physical(VcpuState& cpu, Gpa at, uint64_t value, unsigned size) {
+  VmExit exit(cpu, p2m_.lock());
+  ++cpu.counters[Counter::kTableWrites];
+  return store_untracked(p2m_, at, value, size, cpu.counters);
+}
+
+bool NativeMmu::read_physical(VcpuState& cpu, Gpa at, unsigned size, uint64_t& value) {
+  VmExit exit(cpu, p2m_.lock());
+  ++cpu.counters[Counter::kTableReads];
+  return load_untracked(p2m_, at, size, value, cpu.counters);
+}
+
+void NativeMmu::before_p2m_change(Gpa, uint64_t, Change) {
+  // The TLBs hold host-physical addresses; nothing else does.
+  ++counters_[Counter::kTlbFlushRequests];
+  cpus_.flush_all(p2m_.lock().threaded());
+}
+
+}  // namespace gnomon

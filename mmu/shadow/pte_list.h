@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef MMU_SHADOW_PTE_LIST_H_
+#define MMU_SHADOW_PTE_LIST_H_
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+namespace gnomon::shadow {
+
+/// Names one shadow entry: page number and index in it.
+struct PteId {
+  uint32_t code = 0;  ///< page << 9 | index; 0 is none, since page 0 does not exist
+
+  static PteId make(uint32_t page, unsigned index) { return {page << 9 | index}; }
+  uint32_t page() const { return code >> 9; }
+  unsigned index() const { return code & 0x1ff; }
+};
+
+/// A set of shadow entries in one word: empty, one entry in place, or a chain of nodes in a pool. Most
+/// frames are mapped once, so most sets need no node.
+struct PteList {
+  uint32_t head = 0;
+  bool empty() const { return head == 0; }
+};
+
+/// The nodes of all lists of one pager.
+class PteListPool {
+ public:
+  void add(PteList& list, PteId pte);
+  /// False if the entry was not in the list.
+  bool remove(PteList& list, PteId pte);
+  bool contains(const PteList& list, PteId pte) const;
+  uint64_t bytes() const { return nodes_.capacity() * sizeof(Node); }
+
+  /// Calls f(PteId) for each entry. The list must not change meanwhile.
+  template <class F>
+  void for_each(const PteList& list, F&& f) const {
+    if (list.head == 0) return;
+    if ((list.head & kChain) == 0) {
+      f(PteId{list.head});
+      return;
+    }
+    for (uint32_t n = list.head & ~kChain; n != 0; n = nodes_[n].next) {
+      for (uint32_t i = 0; i < nodes_[n].used; ++i) f(PteId{nodes_[n].ptes[i]});
+    }
+  }
+  /// Any entry of the list, for "while not empty, drop one".
+  PteId any(const PteList& list) const {
+    return PteId{(list.head & kChain) == 0 ? list.head : nodes_[list.head & ~kChain].ptes[0]};
+  }
+
+ private:
+  static constexpr uint32_t kChain = 1u << 31;
+  // Only the first node of a chain may be partly filled, so adding looks at one node.
+  struct Node {
+    std::array<uint32_t, 6> ptes;
+    uint32_t used;
+    uint32_t next;
+  };
+  uint32_t allocate(uint32_t next);
+
+  std::vector<Node> nodes_ = std::vector<Node>(1);  // node 0 is "none"
+  uint32_t free_ = 0;
+};
+
+}  // namespace gnomon::shadow
+
+#endif  // MMU_SHADOW_PTE_LIST_H_

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+// The life of a CR3 load: exit; if this address space (address, PCID, mode bits, PDPTEs) is one of the vCPU's cached
+// roots it becomes current again, otherwise its page is found in the cache or made; whatever went out of
+// sync below it is synced; the processor's CR3 gets the root.
+#include <algorithm>
+
+#include "mmu/defects.h"
+#include "mmu/shadow/shadow.h"
+
+namespace gnomon::shadow {
+namespace {
+
+bool has_own_root(PagingMode mode) {
+  return mode == PagingMode::kLevel4 || mode == PagingMode::kLevel5;
+}
+
+}  // namespace
+
+Root ShadowMmu::wanted_root(const VcpuState& cpu) const {
+  Root root;
+  root.role = base_role(cpu.rules);
+  root.cr3 = root_of(cpu.controls, cpu.rules.mode).value() | pcid_of(cpu.controls);
+  if (cpu.rules.mode == PagingMode::kPae) root.pdpte = cpu.controls.pdpte;
+  return root;
+}
+
+void ShadowMmu::publish_root(VcpuRoots& v) {
+  const uint64_t table = v.current.top == 0 ? 0 : pages_.page(v.current.top).table.value();
+  v.hardware.store(table, std::memory_order_release);
+}
+
+bool ShadowMmu::build_root(Root& root) {
+  const PagingMode mode = root.role.paging_mode();
+  Role role = root.role;
+  if (has_own_root(mode)) {
+    const Gpa table(root.cr3 & pte::kFrameMask);
+    if (!p2m_.lookup(table).is_ram()) return false;
+    role.level = mode == PagingMode::kLevel5 ? 5 : 4;
+    ShadowPage* top = get_page(table.frame(), role);
+    if (top == nullptr) return false;
+    root.top = top->number;
+    ++top->roots;
+    return true;
+  }
+  // The processor walks four levels; the guest has fewer. The upper two are ours alone.
+  role.glue = 1;
+  role.level = 4;
+  ShadowPage* top = pages_.create(0, role);
+  role.level = 3;
+  ShadowPage* below = top == nullptr ? nullptr : pages_.create(0, role);
+  if (below == nullptr) {
+    if (top != nullptr) pages_.zap(*top);
+    return false;
+  }
+  pages_.link(*top, 0, *below, kAllRights);
+  root.top = top->number;
+  root.glue = below->number;
+  ++top->roots;
+  ++below->roots;
+  return true;
+}
+
+bool ShadowMmu::ensure_root(VcpuRoots& v) {
+  if (v.current.top != 0) return true;
+  if (!build_root(v.current)) return false;
+  sync_below(pages_.page(v.current.top));
+  publish_root(v);
+  return true;
+}
+
+void ShadowMmu::drop_root(Root& root) {
+  if (root.top == 0) return;
+  --pages_.page(root.top).roots;
+  if (root.glue != 0) {
+    --pages_.page(root.glue).roots;
+    pages_.zap(pages_.page(root.glue));
+    pages_.zap(pages_.page(root.top));
+  }
+  root.top = root.glue = 0;
+}
+
+void ShadowMmu::drop_roots_using(const ShadowPage& page) {
+  for (const auto& v : vcpus_) {
+    if (v == nullptr) continue;
+    if (v->current.top == page.number) {
+      drop_root(v->current);
+      publish_root(*v);
+    }
+    std::erase_if(v->previous, [&](Root& root) {
+      if (root.top != page.number) return false;
+      drop_root(root);
+      return true;
+    });
+  }
+}
+
+void ShadowMmu::switch_root(VcpuRoots& v) {
+  const Root wanted = wanted_root(*v.cpu);
+  Counters& count = v.cpu->counters;
+  if (!v.current.same_space(wanted)) {
+    const auto cached = std::find_if(v.previous.begin(), v.previous.end(),
+                                     [&](const Root& r) { return r.same_space(wanted); });
+    if (cached != v.previous.end()) {
+      std::swap(v.current, *cached);
+      std::rotate(v.previous.begin(), cached, cached + 1);
+    } else {
+      if (v.current.top != 0) v.previous.insert(v.previous.begin(), v.current);
+      v.current = wanted;
+      if (v.previous.size() > options_.cached_roots) {
+        drop_root(v.previous.back());
+        v.previous.pop_back();
+      }
+    }
+  }
+  ++count[v.current.top != 0 ? Counter::kRootCacheHits : Counter::kRootCacheMisses];
+  if (v.current.top != 0) {
+    sync_below(pages_.page(v.current.top));
+    publish_root(v);
+  } else {
+    make_room(2);
+    if (!ensure_root(v)) publish_root(v);
+  }
+  settle();
+}
+
+void ShadowMmu::cr3_loaded(VcpuState& cpu, bool) {
+  VmExit exit(cpu, p2m_.lock());
+  ++cpu.counters[Counter::kExitCr3];
+  ++cpu.counters[Counter::kCr3Loads];
+  switch_root(roots_of(cpu));
+}
+
+void ShadowMmu::controls_changed(VcpuState& cpu, const PagingRules&) {
+  VmExit exit(cpu, p2m_.lock());
+  ++cpu.counters[Counter::kExitControl];
+  VcpuRoots& v = roots_of(cpu);
+  adopt_controls(v);
+  switch_root(v);
+}
+
+void ShadowMmu::adopt_controls(VcpuRoots& v) {
+  const VcpuState& cpu = *v.cpu;
+  v.levels = cpu.rules.mode == PagingMode::kLevel5 ? 5 : 4;
+  // The processor under us: 64-bit paging with write protection and XD always on, and those guest
+  // features that it can enforce on the entries as they are.
+  Controls host;
+  host.cr0 = cr0::kPE | cr0::kPG | cr0::kWP;
+  host.cr4 = cr4::kPAE | (v.levels == 5 ? cr4::kLA57 : 0) | (cpu.rules.smep ? cr4::kSMEP : 0) |
+             (cpu.rules.smap ? cr4::kSMAP : 0) | (cpu.rules.pke ? cr4::kPKE : 0) |
+             (cpu.rules.pge ? cr4::kPGE : 0);
+  host.efer = efer::kLME | efer::kLMA | efer::kNXE;
+  host.ac = cpu.rules.ac;
+  host.pkru = cpu.rules.pkru;
+  v.host_rules = derive_rules(host, CpuModel{.maxphyaddr = kHostMaxPhyAddr});
+}
+
+Hpa ShadowMmu::hardware_root(const VcpuState& cpu) const {
+  return Hpa(roots_of(cpu).hardware.load(std::memory_order_acquire));
+}
+
+}  // namespace gnomon::shadow

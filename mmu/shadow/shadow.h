@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef MMU_SHADOW_SHADOW_H_
+#define MMU_SHADOW_SHADOW_H_
+
+#include <array>
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "gnomon/backend.h"
+#include "gnomon/shadow/options.h"
+#include "gnomon/x86/guest_walk.h"
+#include "mmu/shadow/page_cache.h"
+#include "mmu/vcpu_set.h"
+
+// Shadow paging. The processor walks tables of ours (GVA -> HPA), made from the guest's tables (GVA -> GPA)
+// and the p2m (GPA -> HPA), and kept in step with both:
+//
+//   guest tables (guest RAM)             shadow tables (ours)              processor
+//   CR3 -> [L4] -> [L3] -> [L2] -> [L1]   root -> [4] -> [3] -> [2] -> [1] -> host frame
+//            \______ one shadow page for each (table frame, role) ______/
+//
+//   missing or too strict shadow entry   -> fault.cc: walk the guest, reflect or map
+//   guest writes a tracked table         -> table_write.cc: apply and adjust, or let it go out of sync
+//   guest flushes (CR3, INVLPG, INVPCID) -> sync.cc: what went out of sync comes back
+//   CR3 or a mode bit changes            -> roots.cc: another root, found or built
+//   the host moves or takes a frame      -> p2m_events.cc: the reverse map finds every entry
+//   memory runs short                    -> recycle.cc: least recently used pages go
+//
+// All state is behind the VM's lock, except what the hardware walk in `miss` reads: entries, targets and
+// each vCPU's root, which are atomics, and whose memory is only reused after a flush_all handshake.
+
+namespace gnomon::shadow {
+
+/// A vCPU's way into the tables: which guest root, as what, and where its shadow starts.
+struct Root {
+  uint64_t cr3 = 0;  ///< address and PCID
+  Role role;
+  std::array<uint64_t, 4> pdpte{};
+  uint32_t top = 0;   ///< page the processor's CR3 points to; 0: none yet
+  uint32_t glue = 0;  ///< the level-3 page below it, where the guest has no such level
+
+  bool same_space(const Root& other) const {
+    return cr3 == other.cr3 && role == other.role && pdpte == other.pdpte;
+  }
+};
+
+struct VcpuRoots {
+  VcpuState* cpu = nullptr;
+  PagingRules host_rules;  ///< of the processor that walks the shadow on behalf of this vCPU
+  unsigned levels = 4;
+  Root current;
+  std::vector<Root> previous;           ///< most recent first
+  std::atomic<uint64_t> hardware{0};    ///< host address of the root table; 0: fault at once
+};
+
+class ShadowMmu final : public Backend, private DirtySink {
+ public:
+  ShadowMmu(P2m& p2m, const ShadowOptions& options);
+  ~ShadowMmu() override;
+
+  absl::string_view name() const override { return "shadow"; }
+  void attach(VcpuState& cpu) override;
+  void detach(VcpuState& cpu) override;
+  Translation miss(VcpuState& cpu, Gva va, Access access) override;
+  void controls_changed(VcpuState& cpu, const PagingRules& before) override;
+  void cr3_loaded(VcpuState& cpu, bool flush) override;
+  void invlpg(VcpuState& cpu, Gva va) override;
+  void invpcid(VcpuState& cpu, InvpcidType type, uint16_t pcid, Gva va) override;
+  StoreResult write_physical(VcpuState& cpu, Gpa at, uint64_t value, unsigned size) override;
+  bool read_physical(VcpuState& cpu, Gpa at, unsigned size, uint64_t& value) override;
+  uint64_t table_bytes() const override { return pages_.bytes(); }
+  const Counters& counters() const override { return counters_; }
+  void drop_caches() override;
+  std::vector<AuditFinding> audit() const override;
+  void before_p2m_change(Gpa first, uint64_t frames, Change change) override;
+
+  const ShadowOptions& options() const { return options_; }
+  const PageCache& pages() const { return pages_; }
+  /// The page that `cpu`'s CR3 holds under this backend, for a real processor; Hpa(0): none until a fault.
+  Hpa hardware_root(const VcpuState& cpu) const;
+
+ private:
+  friend class Auditor;
+
+  // fault.cc: what became of an access that the shadow did not allow.
+  struct FaultEnd {
+    bool retry = false;  ///< the shadow allows it now
+    Translation end;     ///< otherwise the answer; with `retry`, the answer if retrying does not help
+  };
+  Walk<Hpa> hardware_walk(VcpuRoots& v, Gva va, Access access, bool use_caches);
+  Translation from_hardware(const Walk<Hpa>& w, Gva va);
+  FaultEnd handle_fault(VcpuRoots& v, Gva va, Access access, const Walk<Hpa>& hw);
+  std::optional<Translation> cached_mmio(VcpuRoots& v, Gva va, Access access, const Walk<Hpa>& hw);
+
+  // map.cc: making the shadow allow it.
+  struct Grant {
+    Rights rights;  ///< what the leaf may grant
+    bool emulate;   ///< no entry can grant exactly this access: the VMM completes it
+  };
+  Grant effective_rights(const VcpuRoots& v, const Walk<Gpa>& w, Access access) const;
+  struct Mapped {
+    uint64_t spte = 0;  ///< the leaf entry now in place; 0: none could be made
+    ShadowPage* page = nullptr;
+    unsigned index = 0;
+  };
+  Mapped map(VcpuRoots& v, Gva va, const Walk<Gpa>& w, Rights rights, P2mEntry e);
+  void place_marker(VcpuRoots& v, Gva va, const Walk<Gpa>& w, Rights rights);
+  ShadowPage* path_to(VcpuRoots& v, Gva va, const Walk<Gpa>& w, Rights leaf_rights, unsigned stop);
+  ShadowPage* child(ShadowPage& parent, unsigned index, uint64_t gfn, Role role);
+  ShadowPage* get_page(uint64_t gfn, Role role);
+  unsigned leaf_level(const Walk<Gpa>& w, P2mEntry e) const;
+  void prefetch(ShadowPage& page, unsigned index);
+
+  // refresh.cc: one leaf entry from the guest's entry, without a walk.
+  enum class Refresh : uint8_t { kExisting, kMayAdd };
+  void refresh_entry(ShadowPage& page, unsigned index, Refresh how);
+  const PagingRules& rules_for(Role role) const;
+  Gpa guest_entry_of(const ShadowPage& page, unsigned index) const;
+
+  // table_write.cc
+  bool can_unsync(uint32_t frame);
+  void unsync_frame(uint32_t frame);
+  void mark_unsync_above(ShadowPage& page);
+  void entries_written(uint32_t frame, unsigned offset, unsigned size);
+  template <class F>
+  void for_each_written(ShadowPage& page, unsigned offset, unsigned size, F&& f);
+
+  // directory.cc: dirty flags that are still only in shadow entries (FlagPolicy::kLazy).
+  bool lazy_flags_for(Gpa table) const;
+  void losing_dirty(const ShadowPage& page, unsigned index) override;
+  void collect_flags(uint32_t frame);
+
+  // sync.cc
+  void sync_below(ShadowPage& page);
+  void collect_unsync(ShadowPage& page, std::vector<uint32_t>& frames);
+  void sync_frames(absl::Span<const uint32_t> frames);
+  void invalidate_address(const Root& root, Gva va);
+
+  // roots.cc
+  VcpuRoots& roots_of(const VcpuState& cpu) const { return *vcpus_[cpu.id]; }
+  Root wanted_root(const VcpuState& cpu) const;
+  void switch_root(VcpuRoots& v);
+  bool ensure_root(VcpuRoots& v);
+  bool build_root(Root& root);
+  void adopt_controls(VcpuRoots& v);
+  void drop_root(Root& root);
+  void drop_roots_using(const ShadowPage& page);
+  void publish_root(VcpuRoots& v);
+
+  // recycle.cc
+  void make_room(unsigned pages);
+  void zap(ShadowPage& page);
+  void settle();
+  void flush_tlbs();
+  uint32_t page_limit() const;
+
+  P2m& p2m_;
+  const ShadowOptions options_;
+  Counters counters_;
+  PageCache pages_;
+  VcpuSet cpus_;
+  std::vector<std::unique_ptr<VcpuRoots>> vcpus_;  // by vCPU id
+  mutable std::array<std::optional<PagingRules>, 32> rules_by_role_;  // made when first needed
+  CpuModel model_;  // of the guest's processors, all alike
+  bool flush_needed_ = false;  // a link was replaced: walk caches may lead to the old page
+};
+
+}  // namespace gnomon::shadow
+
+#endif  // MMU_SHADOW_SHADOW_H_

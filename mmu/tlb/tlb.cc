@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gnomon/tlb/tlb.h"
+
+#include <algorithm>
+
+namespace gnomon {
+namespace {
+
+using tlb_internal::kContextShift;
+using tlb_internal::kNoContext;
+using tlb_internal::page_tag;
+
+bool canonical57(Gva va) {
+  const auto high = static_cast<int64_t>(va.value()) >> 56;
+  return high == 0 || high == -1;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Tlb>> Tlb::create(const TlbConfig& config) {
+  if (absl::Status s = config.validate(); !s.ok()) return s;
+  return std::unique_ptr<Tlb>(new Tlb(config));
+}
+
+Tlb::Tlb(const TlbConfig& config) : config_(config) {
+  arrays_.reserve(config_.structures.size());
+  for (const TlbStructureConfig& c : config_.structures) {
+    for (unsigned op = 0; op < 3; ++op) {
+      if ((c.serves >> op & 1) == 0) continue;
+      for (const TlbSize& s : c.sizes) {
+        for (unsigned size = 0; size < kTlbSizes; ++size) {
+          if (kTlbSizeOf[size] != s.size) continue;
+          Banks& banks = banks_[c.level][op][size];
+          banks.index[banks.count++] = static_cast<uint8_t>(arrays_.size());
+        }
+      }
+    }
+    has_untagged_ |= !c.tagged;
+    arrays_.emplace_back(c, live_);
+  }
+  renew_current();
+}
+
+Tlb::TlbArray* Tlb::bank_of(const Banks& banks, uint64_t page) {
+  if (banks.count == 0) return nullptr;
+  TlbArray* first = &arrays_[banks.index[0]];
+  if (banks.count == 1) return first;
+  return &arrays_[banks.index[first->quotient(page >> 2) % banks.count]];
+}
+
+const TlbEntry* Tlb::search_level(unsigned level, Gva va, Access access, const PagingRules& rules) {
+  const auto op = static_cast<unsigned>(access.op);
+  for (unsigned size = 0; size < kTlbSizes; ++size) {
+    const uint64_t page = page_tag(va, size);
+    TlbArray* const array = bank_of(banks_[level][op][size], page);
+    if (array == nullptr) continue;
+    const uint32_t slot = array->find(page, contexts_[array->config().tagged]);
+    if (slot == TlbArray::kNone) continue;
+    const TlbEntry& e = array->entry(slot);
+    if (!permits(e, access, rules)) {
+      array->drop(slot, TlbArray::Why::kDenied);
+      continue;
+    }
+    array->note_hit(slot, size);
+    hit_level_ = level;
+    if (level == 1) {
+      hints_[hint_index(va, access.op)] = {hint_page(va, access.op), contexts_[1].local,
+                                           array->tag(slot), array, slot};
+      largest_hinted_ = std::max(largest_hinted_, size);
+    }
+    return &e;
+  }
+  ++misses_[level][op];
+  return nullptr;
+}
+
+const TlbEntry* Tlb::search(Gva va, Access access, const PagingRules& rules) {
+  hit_level_ = 0;
+  if (!canonical57(va)) [[unlikely]] {
+    for (unsigned level : {1, 2}) ++misses_[level][static_cast<unsigned>(access.op)];
+    return nullptr;
+  }
+  if (const TlbEntry* e = search_level(1, va, access, rules)) return e;
+  const TlbEntry* const e = search_level(2, va, access, rules);
+  if (e != nullptr) fill_level(1, va, access.op, *e);
+  return e;
+}
+
+// `whole` is the translation of at least the page around `va` that will be kept.
+void Tlb::fill_level(unsigned level, Gva va, AccessOp op, const TlbEntry& whole) {
+  for (unsigned size = kTlbSizes; size-- > 0;) {
+    if (kTlbSizeOf[size] > whole.size) continue;
+    const uint64_t page = page_tag(va, size);
+    TlbArray* const array = bank_of(banks_[level][static_cast<unsigned>(op)][size], page);
+    if (array == nullptr) continue;
+    const TlbEntry piece =
+        entry_of(translation_of(whole, va), va, kTlbSizeOf[size], whole.pcid, whole.vpid);
+    has_fragments_ |= piece.fragment;
+    const Contexts contexts = contexts_[array->config().tagged];
+    array->fill(page, piece.global ? contexts.global : contexts.local, array->find(page, contexts),
+                piece);
+    if (level != 1) return;
+    // The new entry is found before larger ones of the same address.
+    if (size == 0) {
+      for (AccessOp any : {AccessOp::kRead, AccessOp::kWrite, AccessOp::kFetch}) {
+        hints_[hint_index(va, any)].page = 0;
+      }
+    } else if (largest_hinted_ > size) {
+      forget_hints();
+    }
+    return;
+  }
+}
+
+void Tlb::insert(Gva va, Access access, const Translation& t, uint16_t pcid) {
+  if (!t.ok() || !t.cacheable || !canonical57(va)) return;
+  if (pcid != pcid_) switch_to(pcid, vpid_);
+  TlbEntry whole = entry_of(t, va, t.size, pcid_, vpid_);
+  fill_level(1, va, access.op, whole);
+  fill_level(2, va, access.op, whole);
+}
+
+void Tlb::forget_hints() {
+  hints_.fill({});
+  largest_hinted_ = 0;
+}
+
+void Tlb::invalidate_page(Gva va, uint16_t pcid, bool globals) {
+  if (!canonical57(va)) return;
+  // What other PCIDs had is gone from untagged structures; tagged ones know their context, if any.
+  std::array<Contexts, 2> of = contexts_;
+  if (pcid != pcid_) {
+    of[0].local = kNoContext;
+    const auto it = context_ids_.find(context_key(vpid_, pcid));
+    of[1].local = it == context_ids_.end() ? kNoContext : uint64_t{it->second} << kContextShift;
+  }
+  if (!globals) of[0].global = of[1].global = kNoContext;
+  for (TlbArray& array : arrays_) {
+    for (const TlbSize& s : array.config().sizes) {
+      const unsigned size = size_number(s.size);
+      const uint64_t page = page_tag(va, size);
+      for (uint32_t slot; (slot = array.find(page, of[array.config().tagged])) != TlbArray::kNone;) {
+        array.drop(slot, TlbArray::Why::kInvalidated);
+      }
+    }
+  }
+  if (has_fragments_) drop_fragments(va, of);
+}
+
+void Tlb::drop_fragments(Gva va, const std::array<Contexts, 2>& of) {
+  const uint64_t region = va.frame(PageSize::k1G);
+  has_fragments_ = false;
+  for (TlbArray& array : arrays_) {
+    const Contexts& contexts = of[array.config().tagged];
+    for (uint32_t slot = 0; slot < array.slots(); ++slot) {
+      const TlbEntry& e = array.entry(slot);
+      if (!e.fragment || !live_.alive(array.tag(slot))) continue;
+      const uint64_t context = array.tag(slot) >> kContextShift << kContextShift;
+      if (e.page.frame(PageSize::k1G) == region &&
+          (context == contexts.local || context == contexts.global)) {
+        array.drop(slot, TlbArray::Why::kInvalidated);
+      } else {
+        has_fragments_ = true;
+      }
+    }
+  }
+}
+
+TlbStatistics Tlb::statistics() const {
+  TlbStatistics s;
+  s.flushes = flushes_;
+  for (unsigned level : {1, 2}) {
+    for (const uint64_t n : misses_[level]) s.misses[level] += n;
+  }
+  for (const TlbArray& array : arrays_) {
+    const TlbStructureConfig& c = array.config();
+    TlbStatistics::Structure& out = s.structures.emplace_back();
+    out.name = c.name;
+    out.level = c.level;
+    out.by_size = array.counts();
+    for (unsigned op = 0; op < 3; ++op) {
+      if ((c.serves >> op & 1) != 0) out.misses += misses_[c.level][op];
+    }
+    for (const TlbSizeCounts& n : out.by_size) s.hits[c.level] += n.hits;
+  }
+  return s;
+}
+
+void Tlb::reset_statistics() {
+  misses_ = {};
+  flushes_ = 0;
+  for (TlbArray& array : arrays_) array.reset_counts();
+}
+
+}  // namespace gnomon

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/output.h"
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "tools/options.h"
+
+namespace gnomon::tools {
+
+int write_result(absl::string_view text, int code) {
+  errno = 0;
+  const bool written = fwrite(text.data(), 1, text.size(), stdout) == text.size();
+  if (written && fflush(stdout) == 0) return code;
+  print_message(absl::StrCat("cannot write the result: ", strerror(errno)));
+  return kFailure;
+}
+
+void print_message(absl::string_view text) {
+  const std::string line = absl::StrCat("gnomon: ", text, "\n");
+  fwrite(line.data(), 1, line.size(), stderr);
+}
+
+void print_warning(absl::string_view text) { print_message(absl::StrCat("warning: ", text)); }
+
+int report_failure(const absl::Status& status) {
+  print_message(status.message());
+  return kFailure;
+}
+
+}  // namespace gnomon::tools

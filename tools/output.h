@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef TOOLS_OUTPUT_H_
+#define TOOLS_OUTPUT_H_
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+
+namespace gnomon::tools {
+
+/// Writes a result to standard output, all of it, and returns `code`; kFailure with a message if it
+/// cannot be written (full disk, reader gone).
+int write_result(absl::string_view text, int code);
+
+/// "gnomon: …" on standard error.
+void print_message(absl::string_view text);
+void print_warning(absl::string_view text);
+/// The same for an error; returns kFailure.
+int report_failure(const absl::Status& status);
+
+}  // namespace gnomon::tools
+
+#endif  // TOOLS_OUTPUT_H_

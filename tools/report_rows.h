@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef TOOLS_REPORT_ROWS_H_
+#define TOOLS_REPORT_ROWS_H_
+
+#include <cstdint>
+#include <string>
+#include <variant>
+
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "tools/report.h"
+
+namespace gnomon::tools {
+
+/// One quantity of a report: what it is called, and how to get it from a result.
+struct ReportRow {
+  using Whole = uint64_t (*)(const BackendResult&);
+  using Ratio = double (*)(const BackendResult&);
+
+  absl::string_view label;  ///< in the table, below the group's heading
+  std::variant<Counter, Whole, Ratio> source;
+  absl::string_view key = {};   ///< in JSON and CSV; that of the counter if empty
+  absl::string_view unit = {};  ///< likewise
+
+  absl::string_view name() const;
+  absl::string_view unit_name() const;
+  bool is_ratio() const { return std::holds_alternative<Ratio>(source); }
+  bool is_counter() const { return std::holds_alternative<Counter>(source); }
+  uint64_t whole(const BackendResult& result) const;  ///< not for ratios
+  double ratio(const BackendResult& result) const;    ///< for ratios only
+};
+
+struct ReportGroup {
+  absl::string_view heading;
+  absl::string_view key;
+  absl::Span<const ReportRow> rows;
+};
+
+/// Every counter is in exactly one row.
+absl::Span<const ReportGroup> report_groups();
+
+}  // namespace gnomon::tools
+
+#endif  // TOOLS_REPORT_ROWS_H_
