@@ -51,8 +51,13 @@ inline Translation end_of_probe(const P2m& p2m, const Walk<Gpa>& w, bool write) 
   const P2mEntry e = p2m.lookup(w.address);
   if (e.state() == FrameState::kLazy) {
     Translation t;
-    t.outcome = Outcome::kTranslated;
     t.gpa = w.address;
+    if (write && e.rom()) {
+      t.outcome = Outcome::kHostViolation;
+      t.cause = HostCause::kReadOnly;
+      return t;
+    }
+    t.outcome = Outcome::kTranslated;
     t.size = PageSize::k4K;
     t.rights = w.rights;
     t.key = w.key;

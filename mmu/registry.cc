@@ -8,6 +8,7 @@
 #include "mmu/nested/nested.h"
 #include "mmu/options.h"
 #include "mmu/shadow/create.h"
+#include "mmu/vtlb/vtlb.h"
 
 namespace gnomon {
 namespace {
@@ -25,6 +26,8 @@ constexpr BackendInfo kBackends[] = {
                "flood=N, large=on|off, update=on|off, mmio=on|off, "
                "directory=write-trap|full-trap, flags=eager|lazy, budget=BYTES",
      shadow::create_shadow},
+    {"vtlb", "shadow page tables as a big TLB, nothing kept across CR3: large=on|off, budget=BYTES",
+     create_vtlb},
     {"nested", "nested paging with EPT: levels=4|5, max_page=4K|2M|1G, ad=on|off", create_nested},
     {"ept", "another name for nested", create_nested},
     {"npt", "nested paging with NPT: levels=4|5, max_page=4K|2M|1G", create_npt},

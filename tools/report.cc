@@ -17,9 +17,9 @@ namespace {
 constexpr int kJsonSchema = 1;  // grows when a key changes its meaning or goes away
 
 constexpr absl::string_view kFootnote =
-    "A reference is one access of the program within one page. Walk references are entries read from\n"
-    "page tables, by whose table it is; the access itself is not counted. An exit is counted once, by\n"
-    "what caused it. `gnomon counters` describes every counter.\n";
+    "An access is one reference of the trace, within one page; one that faults is made again, and counts\n"
+    "again. Memory references of walks are entries read from page tables, by whose table it is; the access\n"
+    "itself is not among them. An exit is counted once, by its cause. `gnomon counters` says more.\n";
 
 uint64_t total(const std::array<uint64_t, 3>& by_op) { return by_op[0] + by_op[1] + by_op[2]; }
 

@@ -11,7 +11,7 @@ double per(uint64_t part, uint64_t whole) {
 }
 
 constexpr ReportRow kReferences[] = {
-    {"references", kAccesses},
+    {"accesses", kAccesses},
 };
 
 constexpr ReportRow kTlb[] = {

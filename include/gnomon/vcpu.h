@@ -108,7 +108,12 @@ class Vcpu {
     }
     ++state_.counters[Counter::kTlbMisses];
     const Translation t = backend_.miss(state_, va, access);
-    if (tlb_ != nullptr && t.cacheable) tlb_->insert(va, access, t, pcid_);
+    if (tlb_ == nullptr) return t;
+    if (t.cacheable) {
+      tlb_->insert(va, access, t, pcid_);
+    } else if (t.outcome == Outcome::kGuestFault) {
+      tlb_->invalidate_page(va, pcid_);  // a page fault does (SDM vol. 3, 4.10.4.1)
+    }
     return t;
   }
 

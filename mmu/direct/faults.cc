@@ -158,7 +158,7 @@ DirectMmu::Next DirectMmu::repair(VcpuState& cpu, const Walk<Hpa>& w, Gva va, Ac
   // Would the access have its rights if the entry had the W bit that the guest set?
   const Rights above = w.rights_above[w.level];
   const Rights rights = above & Long4::rights(entry | pte::kWritable, w.level, cpu.rules);
-  if (!access.write() || !cpu.rules.permits(access, rights) ||
+  if (!access.write() || (w.error_code & pf::kReserved) != 0 || !cpu.rules.permits(access, rights) ||
       cpu.rules.key_forbids(access, rights, Long4::key(entry))) {
     return Next::kReflect;
   }

@@ -12,12 +12,8 @@ Walk<Gpa> walk_cached(GuestTables& tables, VcpuState& cpu, Gva va, Access access
   return with_guest_format(
       cpu.controls, cpu.rules, va, access,
       [&]<class Format>(Format, WalkStart<Gpa> root) {
-        if (cpu.caches == nullptr) return walk<Format>(tables, root, va, access, cpu.rules);
-        const uint16_t pcid = pcid_of(cpu.controls);
-        const WalkStart<Gpa> start = cpu.caches->start<Format>(root, va, pcid);
-        const Walk<Gpa> w = walk<Format>(tables, start, va, access, cpu.rules);
-        cpu.caches->remember<Format>(w, va, pcid, cpu.rules);
-        return w;
+        return cached_walk<Format>(cpu.caches, tables, root, va, pcid_of(cpu.controls), access,
+                                   cpu.rules);
       },
       [](const Walk<Gpa>& w) { return w; });
 }

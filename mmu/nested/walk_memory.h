@@ -70,8 +70,9 @@ struct NestedViolation {
   bool write;
 };
 
-/// The guest dimension: guest tables at guest-physical addresses, each read through the host's.
-template <class Flavour>
+/// The guest dimension: guest tables at guest-physical addresses, each read through the host's. `kCached`:
+/// the processor has paging-structure caches (VcpuState::caches).
+template <class Flavour, bool kCached>
 class NestedWalkMemory {
  public:
   using Format = typename Flavour::Format;
@@ -88,7 +89,7 @@ class NestedWalkMemory {
   /// caches have, so that the host's walk for it is not made either.
   template <class GuestFormat>
   WalkStart<Gpa> start(WalkStart<Gpa> root, Gva va) {
-    if (cpu_.caches == nullptr) [[likely]] return root;
+    if constexpr (!kCached) return root;
     const CachedTable c =
         cpu_.caches->lookup<GuestFormat>(va, pcid_of(cpu_.controls), root.level);
     if (c.level == 0) return root;
@@ -99,7 +100,7 @@ class NestedWalkMemory {
   /// Keeps what a walk that ended in the guest's tables has passed.
   template <class GuestFormat>
   void remember(const Walk<Gpa>& w, Gva va) {
-    if (cpu_.caches == nullptr) [[likely]] return;
+    if constexpr (!kCached) return;
     if (!w.ok() && !cpu_.rules.accessed_before_fault) return;
     for (unsigned level = w.start_level; level > w.level; --level) {
       cpu_.caches->fill<GuestFormat>(level, va, pcid_of(cpu_.controls), table_[level - 1].value(),
@@ -109,20 +110,20 @@ class NestedWalkMemory {
 
   /// The host's half for one guest-physical address. When it fails, `violation` says where.
   HostPage translate(Gpa gpa, unsigned guest_level, AccessOp op) {
-    const HostPage page = cpu_.caches == nullptr ? walk_host({Format::kLevels, root_}, gpa, guest_level, op)
-                                                 : look_up(gpa, guest_level, op);
+    const HostPage page = kCached ? look_up(gpa, guest_level, op)
+                                  : walk_host({Format::kLevels, root_}, gpa, guest_level, op);
     if (!page.ok()) [[unlikely]] violation_ = {gpa, guest_level, op == AccessOp::kWrite};
     return page;
   }
 
   template <class Entry>
   bool read(Gpa at, unsigned level, Ref& ref, uint64_t& value) {
-    if (level == cached_level_) [[unlikely]] {
+    if (kCached && level == cached_level_) {
       ref = {host_.at<uint8_t>(table_[level].with_offset(PageSize::k4K, at.value())), false};
     } else {
       const HostPage host = translate(at, level, Flavour::kTableRead);
       if (!host.ok()) [[unlikely]] return false;
-      table_[level] = host.address.page_base();
+      if constexpr (kCached) table_[level] = host.address.page_base();
       ref = {host_.at<uint8_t>(host.address), host.writable};
     }
     value = load_entry<Entry>(ref.at);
@@ -137,7 +138,7 @@ class NestedWalkMemory {
   /// The guest's accessed and dirty flags are written through the host's tables as well.
   bool prepare_write(const Ref& ref, Gpa at, unsigned level) {
     if (ref.writable) [[likely]] return true;
-    if (cpu_.caches != nullptr) return translate(at, level, AccessOp::kWrite).ok();
+    if (kCached) return translate(at, level, AccessOp::kWrite).ok();
     violation_ = {at, level, /*write=*/true};
     return false;
   }
@@ -155,7 +156,7 @@ class NestedWalkMemory {
     const Walk<Hpa> w = walk<Format>(reader, start, Gva(gpa.value()),
                                      Access{op, Privilege::kUser}, Flavour::kRules);
     if (!w.ok()) [[unlikely]] return {};
-    if (cpu_.caches != nullptr) [[unlikely]] keep(w, gpa);
+    if constexpr (kCached) keep(w, gpa);
     return {w.address, w.size, (w.rights & kRightWrite) != 0};
   }
 

@@ -17,81 +17,19 @@
 namespace gnomon::shadow {
 namespace {
 
-/// Table memory of the processor that walks shadow tables: host frames of our own.
-class ShadowTables {
- public:
-  using Address = Hpa;
-  using Ref = uint8_t*;
-
-  ShadowTables(HostMemory& host, VcpuState& cpu) : host_(host), cpu_(cpu) {}
-
-  template <class Entry>
-  bool read(Hpa at, unsigned level, Ref& ref, uint64_t& value) {
-    ref = host_.at<uint8_t>(at);
-    value = load_entry<Entry>(ref);
-    ++cpu_.counters.at_level(Counter::kWalkShadowL1, level);
-    if (cpu_.log != nullptr) [[unlikely]] {
-      cpu_.log->push_back({WalkReference::Dimension::kShadow, static_cast<uint8_t>(level),
-                           static_cast<uint8_t>(level), at.value(), value});
-    }
-    return true;
-  }
-  bool prepare_write(Ref&, Hpa, unsigned) { return true; }
-  template <class Entry>
-  static bool exchange(Ref& ref, uint64_t expected, uint64_t desired) {
-    return exchange_entry<Entry>(ref, expected, desired);
-  }
-
- private:
-  HostMemory& host_;
-  VcpuState& cpu_;
-};
-
 // A fault the guest never learns of may race with other vCPUs; after this many rounds the VMM completes
 // the access itself.
 constexpr int kMaxRounds = 4;
 
-bool addressable(PagingMode mode, Gva va) {
-  switch (mode) {
-    case PagingMode::kLevel4: return Long4::canonical(va);
-    case PagingMode::kLevel5: return Long5::canonical(va);
-    default: return va.value() >> 32 == 0;
-  }
-}
-
 }  // namespace
 
-Walk<Hpa> ShadowMmu::hardware_walk(VcpuRoots& v, Gva va, Access access, bool) {
-  const Hpa root(v.hardware.load(std::memory_order_acquire));
-  if (root == Hpa()) {
-    Walk<Hpa> w;
-    w.status = WalkStatus::kFault;
-    return w;
-  }
-  ShadowTables tables(p2m_.host(), *v.cpu);
-  ++v.cpu->counters[Counter::kWalks];
-  return v.levels == 5 ? walk<Long5>(tables, {5, root}, va, access, v.host_rules)
-                       : walk<Long4>(tables, {4, root}, va, access, v.host_rules);
-}
-
-Translation ShadowMmu::from_hardware(const Walk<Hpa>& w, Gva va) {
-  Translation t;
-  t.outcome = Outcome::kTranslated;
-  t.hpa = w.address;
-  t.size = w.size;
-  t.rights = w.rights;
-  t.key = w.key;
-  t.global = w.global;
-  t.dirty = w.dirty && (w.rights & kRightWrite) != 0;
-  t.cacheable = true;
-  // The guest-physical side is in our own records, not in the guest's tables.
-  const unsigned index = Long4::index(va, w.level);
-  if (const ShadowPage* page = pages_.at_table(w.table[w.level])) [[likely]] {
-    const uint32_t frame =
-        std::atomic_ref<uint32_t>(page->target[index]).load(std::memory_order_relaxed);
-    t.gpa = Gpa(p2m_.frame_at(frame).value() | va.offset_in(w.size));
-  }
-  return t;
+// The guest-physical side of a translation is in our own records, not in the guest's tables.
+Gpa ShadowMmu::gpa_of(const Walk<Hpa>& w, Gva va) {
+  const ShadowPage* page = pages_.at_table(w.table[w.level]);
+  if (page == nullptr) return Gpa();
+  uint32_t& target = page->target[Long4::index(va, w.level)];
+  const uint32_t frame = std::atomic_ref<uint32_t>(target).load(std::memory_order_relaxed);
+  return Gpa(p2m_.frame_at(frame).value() | va.offset_in(w.size));
 }
 
 Translation ShadowMmu::miss(VcpuState& cpu, Gva va, Access access) {
@@ -110,8 +48,10 @@ Translation ShadowMmu::miss(VcpuState& cpu, Gva va, Access access) {
   update_access_rules(v.host_rules, cpu.rules.ac, cpu.rules.pkru);
   FaultEnd fault;
   for (int round = 0; round < kMaxRounds; ++round) {
-    const Walk<Hpa> hw = hardware_walk(v, va, access, round == 0);
-    if (hw.ok()) [[likely]] return from_hardware(hw, va);
+    const Hpa root(v.hardware.load(std::memory_order_acquire));
+    const Walk<Hpa> hw =
+        walk_shadow(p2m_.host(), cpu, v.host_rules, root, va, access, /*use_caches=*/round == 0);
+    if (hw.ok()) [[likely]] return translated(hw, gpa_of(hw, va));
     VmExit exit(cpu, p2m_.lock());
     fault = handle_fault(v, va, access, hw);
     settle();
@@ -165,7 +105,8 @@ ShadowMmu::FaultEnd ShadowMmu::handle_fault(VcpuRoots& v, Gva va, Access access,
     return out;
   }
 
-  const Grant grant = effective_rights(v, w, access);
+  const bool see_next_store = !w.dirty && !(w.level == 1 && lazy_flags_for(w.table[1]));
+  const Grant grant = effective_rights(cpu.rules, w, access, see_next_store);
   const P2mEntry e = make_usable(p2m_, w.address, access.write(), count);
   out.end = end_of_walk(w, e, access.write(), w.rights);
   out.end.cacheable = false;

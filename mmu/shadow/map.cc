@@ -6,34 +6,6 @@
 
 namespace gnomon::shadow {
 
-// The leaf carries all rights; links grant everything. Two things the guest allows cannot be said plainly in
-// an entry that the processor reads with CR0.WP = 1:
-//   - a store to a clean page is let through only after its dirty flag was set: no write right until then
-//     (unless flags are lazy);
-//   - with CR0.WP = 0 the supervisor may write read-only pages. A supervisor page simply becomes
-//     writable. A user page becomes a writable supervisor page ("flip") until a user access flips
-//     it back; SMEP then needs XD, since the page no longer looks like a user page. SMAP and
-//     protection keys could not be told from the flipped entry, so with those the VMM completes each
-//     such store itself.
-ShadowMmu::Grant ShadowMmu::effective_rights(const VcpuRoots& v, const Walk<Gpa>& w,
-                                             Access access) const {
-  const PagingRules& rules = v.cpu->rules;
-  Grant grant{w.rights, false};
-  const bool see_next_store = !w.dirty && !(w.level == 1 && lazy_flags_for(w.table[1]));
-  if (see_next_store && !defect(Defect::kDirtyNotRequired)) grant.rights &= ~kRightWrite & kAllRights;
-  const bool needs_wp_off = access.write() && !access.user() && (w.rights & kRightWrite) == 0;
-  if (!needs_wp_off) return grant;
-  if ((w.rights & kRightUser) == 0) {
-    grant.rights |= kRightWrite;
-  } else if (v.current.role.no_flip != 0) {
-    grant.emulate = true;
-  } else {
-    grant.rights = static_cast<Rights>((grant.rights | kRightWrite) & ~kRightUser);
-    if (rules.smep) grant.rights &= ~kRightExec & kAllRights;
-  }
-  return grant;
-}
-
 ShadowPage* ShadowMmu::get_page(uint64_t gfn, Role role) {
   const bool table = role.direct == 0;
   const uint32_t frame = table ? p2m_.frame_index(Gpa::from_frame(gfn)) : P2m::kNoIndex;
@@ -77,7 +49,7 @@ ShadowPage* ShadowMmu::child(ShadowPage& parent, unsigned index, uint64_t gfn, R
 ShadowPage* ShadowMmu::path_to(VcpuRoots& v, Gva va, const Walk<Gpa>& w, Rights leaf_rights,
                                unsigned stop) {
   ShadowPage* page = &pages_.page(v.current.top);
-  for (unsigned level = v.levels;; --level) {
+  for (unsigned level = shadow_levels(v.cpu->rules.mode);; --level) {
     page->referenced = true;
     page->flood = 0;
     if (level == stop) return page;
@@ -107,19 +79,12 @@ ShadowPage* ShadowMmu::path_to(VcpuRoots& v, Gva va, const Walk<Gpa>& w, Rights 
 
 unsigned ShadowMmu::leaf_level(const Walk<Gpa>& w, P2mEntry e) const {
   if (!options_.large_pages) return 1;
-  for (unsigned level = 3; level > 1; --level) {
-    const PageSize size = Long4::leaf_size(level);
-    if (w.size < size || e.size() < size) continue;
-    if (pages_.holds_tables(w.address, size) && !defect(Defect::kLargePageOverTable)) continue;
-    // One write-protected frame, and stores to the whole page would have to fault.
-    bool logged = false;
-    const Gpa base = w.address.page_base(size);
-    for (uint64_t i = 0; i < bytes_of(size) >> 12 && !logged; ++i) {
-      logged = p2m_.lookup(Gpa(base.value() + (i << 12))).write_logged();
-    }
-    if (!logged) return level;
+  unsigned level = largest_leaf(p2m_, w, e);
+  while (level > 1 && !defect(Defect::kLargePageOverTable) &&
+         pages_.holds_tables(w.address, Long4::leaf_size(level))) {
+    --level;  // a table inside could not be write-protected on its own
   }
-  return 1;
+  return level;
 }
 
 ShadowMmu::Mapped ShadowMmu::map(VcpuRoots& v, Gva va, const Walk<Gpa>& w, Rights rights,

@@ -134,24 +134,10 @@ void ShadowMmu::controls_changed(VcpuState& cpu, const PagingRules&) {
   VmExit exit(cpu, p2m_.lock());
   ++cpu.counters[Counter::kExitControl];
   VcpuRoots& v = roots_of(cpu);
-  adopt_controls(v);
+  v.host_rules = host_rules_for(cpu.rules);
   switch_root(v);
-}
-
-void ShadowMmu::adopt_controls(VcpuRoots& v) {
-  const VcpuState& cpu = *v.cpu;
-  v.levels = cpu.rules.mode == PagingMode::kLevel5 ? 5 : 4;
-  // The processor under us: 64-bit paging with write protection and XD always on, and those guest
-  // features that it can enforce on the entries as they are.
-  Controls host;
-  host.cr0 = cr0::kPE | cr0::kPG | cr0::kWP;
-  host.cr4 = cr4::kPAE | (v.levels == 5 ? cr4::kLA57 : 0) | (cpu.rules.smep ? cr4::kSMEP : 0) |
-             (cpu.rules.smap ? cr4::kSMAP : 0) | (cpu.rules.pke ? cr4::kPKE : 0) |
-             (cpu.rules.pge ? cr4::kPGE : 0);
-  host.efer = efer::kLME | efer::kLMA | efer::kNXE;
-  host.ac = cpu.rules.ac;
-  host.pkru = cpu.rules.pkru;
-  v.host_rules = derive_rules(host, CpuModel{.maxphyaddr = kHostMaxPhyAddr});
+  // Entries made under the old rules say other things about the same guest rights.
+  cpu.gate.flush_request.store(true);
 }
 
 Hpa ShadowMmu::hardware_root(const VcpuState& cpu) const {

@@ -18,7 +18,7 @@ void ShadowMmu::attach(VcpuState& cpu) {
   VcpuRoots& v = *vcpus_[cpu.id];
   v.cpu = &cpu;
   v.current = wanted_root(cpu);
-  adopt_controls(v);
+  v.host_rules = host_rules_for(cpu.rules);
   if (cpus_.all().empty()) model_ = cpu.cpu;
   cpus_.attach(cpu);
 }

@@ -11,6 +11,7 @@
 #include "gnomon/backend.h"
 #include "gnomon/shadow/options.h"
 #include "gnomon/x86/guest_walk.h"
+#include "mmu/shadow/hardware.h"
 #include "mmu/shadow/page_cache.h"
 #include "mmu/vcpu_set.h"
 
@@ -49,7 +50,6 @@ struct Root {
 struct VcpuRoots {
   VcpuState* cpu = nullptr;
   PagingRules host_rules;  ///< of the processor that walks the shadow on behalf of this vCPU
-  unsigned levels = 4;
   Root current;
   std::vector<Root> previous;           ///< most recent first
   std::atomic<uint64_t> hardware{0};    ///< host address of the root table; 0: fault at once
@@ -89,17 +89,11 @@ class ShadowMmu final : public Backend, private DirtySink {
     bool retry = false;  ///< the shadow allows it now
     Translation end;     ///< otherwise the answer; with `retry`, the answer if retrying does not help
   };
-  Walk<Hpa> hardware_walk(VcpuRoots& v, Gva va, Access access, bool use_caches);
-  Translation from_hardware(const Walk<Hpa>& w, Gva va);
+  Gpa gpa_of(const Walk<Hpa>& w, Gva va);
   FaultEnd handle_fault(VcpuRoots& v, Gva va, Access access, const Walk<Hpa>& hw);
   std::optional<Translation> cached_mmio(VcpuRoots& v, Gva va, Access access, const Walk<Hpa>& hw);
 
   // map.cc: making the shadow allow it.
-  struct Grant {
-    Rights rights;  ///< what the leaf may grant
-    bool emulate;   ///< no entry can grant exactly this access: the VMM completes it
-  };
-  Grant effective_rights(const VcpuRoots& v, const Walk<Gpa>& w, Access access) const;
   struct Mapped {
     uint64_t spte = 0;  ///< the leaf entry now in place; 0: none could be made
     ShadowPage* page = nullptr;
@@ -144,7 +138,6 @@ class ShadowMmu final : public Backend, private DirtySink {
   void switch_root(VcpuRoots& v);
   bool ensure_root(VcpuRoots& v);
   bool build_root(Root& root);
-  void adopt_controls(VcpuRoots& v);
   void drop_root(Root& root);
   void drop_roots_using(const ShadowPage& page);
   void publish_root(VcpuRoots& v);

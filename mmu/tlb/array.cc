@@ -63,10 +63,11 @@ uint32_t TlbArray::head_of(uint64_t page) const {
 }
 
 uint32_t TlbArray::find_chained(uint64_t page, uint64_t local, uint64_t global) const {
+  uint32_t lowest = kNone;
   for (uint32_t slot = heads_[head_of(page)]; slot != kNone; slot = next_[slot]) {
-    if (tags_[slot] == local || tags_[slot] == global) return slot;
+    if (slot < lowest && (tags_[slot] == local || tags_[slot] == global)) lowest = slot;
   }
-  return kNone;
+  return lowest;
 }
 
 void TlbArray::link(uint32_t slot) {

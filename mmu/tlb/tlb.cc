@@ -64,8 +64,8 @@ const TlbEntry* Tlb::search_level(unsigned level, Gva va, Access access, const P
     array->note_hit(slot, size);
     hit_level_ = level;
     if (level == 1) {
-      hints_[hint_index(va, access.op)] = {hint_page(va, access.op), contexts_[1].local,
-                                           array->tag(slot), array, slot};
+      hints_[hint_index(va, access.op)] = {hint_page(va, access.op), hint_context_, array->tag(slot),
+                                           array, slot};
       largest_hinted_ = std::max(largest_hinted_, size);
     }
     return &e;
@@ -100,12 +100,12 @@ void Tlb::fill_level(unsigned level, Gva va, AccessOp op, const TlbEntry& whole)
     array->fill(page, piece.global ? contexts.global : contexts.local, array->find(page, contexts),
                 piece);
     if (level != 1) return;
-    // The new entry is found before larger ones of the same address.
+    // The new entry may be found before the one that a hint names.
     if (size == 0) {
       for (AccessOp any : {AccessOp::kRead, AccessOp::kWrite, AccessOp::kFetch}) {
         hints_[hint_index(va, any)].page = 0;
       }
-    } else if (largest_hinted_ > size) {
+    } else if (largest_hinted_ > size || piece.global) {
       forget_hints();
     }
     return;
@@ -121,7 +121,8 @@ void Tlb::insert(Gva va, Access access, const Translation& t, uint16_t pcid) {
 }
 
 void Tlb::forget_hints() {
-  hints_.fill({});
+  ++hint_epoch_;
+  hint_context_ = contexts_[1].local | hint_epoch_;
   largest_hinted_ = 0;
 }
 

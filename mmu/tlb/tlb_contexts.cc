@@ -44,6 +44,7 @@ void Tlb::renew_current() {
   if (next_context_ + 4 > kMaxContext) number_contexts_anew();
   contexts_[1].local = uint64_t{context_of(context_key(vpid_, pcid_))} << kContextShift;
   contexts_[1].global = uint64_t{context_of(globals_key(vpid_))} << kContextShift;
+  hint_context_ = contexts_[1].local | hint_epoch_;
   for (uint64_t* context : {&contexts_[0].local, &contexts_[0].global}) {
     if (*context == 0 && has_untagged_) *context = uint64_t{new_context()} << kContextShift;
   }

@@ -3,9 +3,11 @@
 // The differential tester: the GoogleTest program of this folder, and with --steps or FILE a tool of its
 // own that runs as long as wanted.
 
+#include <algorithm>
 #include <cstdio>
 #include <fstream>
 #include <iterator>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -17,13 +19,14 @@
 namespace {
 
 constexpr char kUsage[] =
-    "usage: %s --steps N [--seed N] [--backend SPEC]... [--no-audit] [--show]\n"
+    "usage: %s --steps N [--seed N] [--backend SPEC]... [--no-audit] [--keep-going] [--show]\n"
     "       %s --replay FILE [--backend SPEC]...\n"
     "       %s [GoogleTest options]\n"
     "  --steps N        run N random steps on each backend, and stop at the first difference\n"
     "  --seed N         seed of the first program (default 1)\n"
     "  --backend SPEC   name[:option=value,...]; may be given again (default: all of them)\n"
     "  --no-audit       do not ask the auditor after each step\n"
+    "  --keep-going     look for failures of other kinds until the steps are done\n"
     "  --show           print the program of the seed instead of running it\n"
     "  --replay FILE    run a program from its text form\n";
 
@@ -32,7 +35,7 @@ struct Arguments {
   std::vector<std::string> backends;
   std::string replay;
   gnomon::scenario::RunOptions options;
-  bool show = false;
+  bool show = false, keep_going = false;
 };
 
 bool parse(int argc, char** argv, Arguments& a) {
@@ -41,6 +44,10 @@ bool parse(int argc, char** argv, Arguments& a) {
     const char* value = i + 1 < argc ? argv[i + 1] : nullptr;
     if (flag == "--no-audit") {
       a.options.audit = false;
+      continue;
+    }
+    if (flag == "--keep-going") {
+      a.keep_going = true;
       continue;
     }
     if (flag == "--show") {
@@ -91,17 +98,37 @@ int replay(const Arguments& a) {
   return code;
 }
 
+// Failures with the same words are one kind, whatever their numbers.
+std::string kind_of(const gnomon::scenario::Failure& failure) {
+  const size_t line = failure.text.find('\n');
+  std::string kind;
+  for (const char c : failure.text.substr(line == std::string::npos ? 0 : line + 1)) {
+    if (c == 'x' || (c >= '0' && c <= '9')) continue;
+    if (kind.size() >= 60 || c == '(') break;
+    kind += c;
+  }
+  return kind;
+}
+
 int run_steps(const Arguments& a) {
   namespace s = gnomon::scenario;
   int code = 0;
   for (const std::string& spec : a.backends) {
-    const s::SuiteResult result = s::run_random(spec, a.seed, a.steps, a.options);
-    std::printf("%s\n", s::summary(spec, result).c_str());
-    if (result.failure) {
-      std::printf("%s\n", s::report(spec, result, a.options).c_str());
+    std::set<std::string> kinds;
+    uint64_t left = a.steps;
+    uint64_t seed = a.seed;
+    do {
+      const s::SuiteResult result = s::run_random(spec, seed, left, a.options);
+      if (!a.keep_going || !result.failure) std::printf("%s\n", s::summary(spec, result).c_str());
+      if (!result.failure) break;
+      if (kinds.insert(kind_of(*result.failure)).second) {
+        std::printf("%s\n", s::report(spec, result, a.options).c_str());
+      }
+      std::fflush(stdout);
       code = 1;
-    }
-    std::fflush(stdout);
+      left -= std::min(left, result.stats.steps);
+      seed = result.seed + 1;
+    } while (a.keep_going && left != 0);
   }
   return code;
 }

@@ -123,7 +123,7 @@ class Generator {
       if (shape_.levels >= 4 && (va >> (width - 1) & 1) != 0) va |= ~uint64_t{0} << width;
       addresses_.push_back(va);
     }
-    if (percent(30)) addresses_.push_back(pick(std::array<uint64_t, 4>{
+    if (percent(15)) addresses_.push_back(pick(std::array<uint64_t, 4>{
         uint64_t{1} << 47, uint64_t{1} << 56, uint64_t{1} << 32, 0x8000'0000'0000'0000}));
     if (percent(50)) addresses_.push_back(addresses_[0] + 5 * kFrame);
   }
@@ -202,12 +202,16 @@ class Generator {
     return a;
   }
 
-  // The path of one address below a root, all levels.
-  void path(uint64_t root_at, uint64_t va, bool good) {
+  // The path of one address below a root, all levels, as an operating system maps a page.
+  void path(uint64_t root_at, uint64_t va) {
+    const bool plain = percent(60);
     uint64_t table = root_at;
     for (unsigned level = shape_.levels; level >= 1; --level) {
-      uint64_t e = entry(level, good);
-      if (level > 1 && good && (e & pte::kLarge) == 0) {
+      uint64_t e = entry(level, true);
+      if (plain) {
+        const bool pdpte = shape_.mode == PagingMode::kPae && level == 3;
+        e = (level == 1 ? data_frame() : table_frame(level - 1)) * kFrame | (pdpte ? 0x01 : 0x27);
+      } else if (level > 1 && (e & pte::kLarge) == 0) {
         e = (e & ~pte::kFrameMask) | table_frame(level - 1) * kFrame;
       }
       store(table + index_of(va, level) * shape_.entry_bytes, e, shape_.entry_bytes);
@@ -254,15 +258,16 @@ class Generator {
     a.choice = static_cast<uint8_t>(op * 3 + pick(std::array<uint64_t, 5>{0, 0, 1, 1, 2}));
     a.address = address();
     a.size = pick(std::array<uint8_t, 4>{8, 8, 4, 1});
-    if (write) a.value = percent(70) ? entry(some_level(), true) : below(~uint64_t{0});
+    if (write) a.value = percent(85) ? entry(some_level(), true) : below(~uint64_t{0});
   }
 
   void table_write() {
     const unsigned level = some_level();
     const unsigned width = shape_.entry_bytes;
-    switch (below(14)) {
+    switch (below(16)) {
       case 12:
-      case 0: path(root(), pick(addresses_), true); return;
+      case 13:
+      case 0: path(root(), pick(addresses_)); return;
       case 1: store(entry_place(level), 0, width); return;
       // Flags only: the byte with P, W, U, A and D, of an entry that is there or not.
       case 2: store(entry_place(level), pick(std::array<uint64_t, 6>{0x67, 0x47, 0x27, 0x07, 0x65, 0x63}), 1); return;
@@ -338,8 +343,15 @@ class Generator {
         a.address = percent(50) ? 0 : frame * kFrame;
         a.value = percent(50) ? 0x800 : 1 + below(4);
         return;
-      default: a.address = percent(15) ? kBigBase + below(4) * 0x100000 : frame * kFrame;
+      case Verb::kDeflate:
+        if (ballooned_.empty()) break;
+        a.address = ballooned_.back();
+        ballooned_.pop_back();
+        return;
+      default: break;
     }
+    a.address = percent(15) ? kBigBase + below(4) * 0x100000 : frame * kFrame;
+    if (a.verb == Verb::kBalloon) ballooned_.push_back(a.address);
   }
 
   void step() {
@@ -356,6 +368,7 @@ class Generator {
   Shape shape_ = kShapes[0];
   std::vector<uint64_t> addresses_;
   std::vector<uint64_t> roots_;
+  std::vector<uint64_t> ballooned_;
 };
 
 }  // namespace

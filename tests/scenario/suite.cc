@@ -11,9 +11,21 @@ namespace gnomon::scenario {
 namespace {
 
 constexpr absl::string_view kSpecs[] = {
-    "native", "shadow", "shadow:unsync=off", "shadow:budget=96K", "shadow:prefetch=8",
-    "vtlb",   "direct", "nested",            "nested:ad=off,max_page=4K,levels=5", "npt",
-    "agile"};
+    "native",
+    "shadow",
+    "shadow:unsync=off,prefetch=0",
+    "shadow:budget=96K,roots=1",
+    "shadow:update=off,flood=1,mmio=off",
+    "shadow:large=off,prefetch=64,roots=0",
+    "shadow:directory=full-trap",
+    "shadow:directory=full-trap,flags=lazy",
+    "vtlb",
+    "direct",
+    "nested",
+    "nested:ad=off,max_page=4K,levels=5",
+    "npt",
+    "agile",
+};
 constexpr unsigned kProgramLength = 400;
 
 }  // namespace

@@ -83,7 +83,8 @@ class TlbArray {
     return static_cast<uint64_t>(Wide{inverse_} * vpn >> 64);
   }
 
-  /// The slot that holds `page` (a page_tag) in either context, or kNone.
+  /// The slot that holds `page` (a page_tag) in either context, or kNone. Should both a local and a global
+  /// entry match (software made a page global without INVLPG), the lower way answers.
   uint32_t find(uint64_t page, Contexts contexts) const {
     const uint64_t local = page | contexts.local;
     const uint64_t global = page | contexts.global;

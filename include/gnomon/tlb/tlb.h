@@ -53,7 +53,7 @@ class Tlb {
   const TlbEntry* lookup(Gva va, Access access, uint16_t pcid, const PagingRules& rules) {
     if (pcid != pcid_) [[unlikely]] switch_to(pcid, vpid_);
     const Hint& hint = hints_[hint_index(va, access.op)];
-    if (hint.page == hint_page(va, access.op) && hint.context == contexts_[1].local &&
+    if (hint.page == hint_page(va, access.op) && hint.context == hint_context_ &&
         hint.array->tag(hint.slot) == hint.tag) [[likely]] {
       const TlbEntry& e = hint.array->entry(hint.slot);
       if (permits(e, access, rules)) [[likely]] {
@@ -103,10 +103,11 @@ class Tlb {
   using Contexts = tlb_internal::Contexts;
 
   // Remembers in which slot of level 1 the last access to a 4K page hit. It changes no answer: it must
-  // name the slot that a search would find, which an insertion can change only by adding a smaller page.
+  // name the slot that a search would find, which an insertion can change only by adding a smaller page, or
+  // a global one of the same size beside a local one.
   struct Hint {
     uint64_t page = 0;     // see hint_page
-    uint64_t context = 0;  // of tagged structures at the time
+    uint64_t context = 0;  // hint_context_ at the time
     uint64_t tag = 0;      // what the slot held
     TlbArray* array = nullptr;
     uint32_t slot = 0;
@@ -160,6 +161,8 @@ class Tlb {
   // By level, operation and size.
   std::array<std::array<std::array<Banks, kTlbSizes>, 3>, 3> banks_{};
   std::array<Hint, kHints> hints_{};
+  uint64_t hint_context_ = 0;    // local context of tagged structures, and below it hint_epoch_
+  uint64_t hint_epoch_ = 0;      // grows to forget all hints; 47 bits last for years
   unsigned largest_hinted_ = 0;  // size number
 
   uint16_t pcid_ = 0, vpid_ = 0;

@@ -105,9 +105,7 @@ struct WalkCacheStatistics {
 /// kept; entries are never global. `table` means what its user says: a Gpa in a native walk, an Hpa under
 /// shadow paging (or of a guest table whose host walk is already folded in).
 ///
-///   auto start = caches.start<Long4>(root, va, pcid);
-///   auto w = walk<Long4>(memory, start, va, access, rules);
-///   caches.remember<Long4>(w, va, pcid, rules);
+///   Walk<Gpa> w = cached_walk<Long4>(&caches, memory, root, va, pcid, access, rules);
 class WalkCaches {
  public:
   static absl::StatusOr<std::unique_ptr<WalkCaches>> create(const WalkCacheConfig& config);
@@ -193,6 +191,24 @@ class WalkCaches {
   NestedPage found_;
   WalkCacheStatistics statistics_;
 };
+
+/// `walk` with the help of `caches` (may be null). A fault that a walk from a cached table meets drops the
+/// caches of the PCID (SDM vol. 3, 4.10.4.1, on page faults) and is looked for again from the root, so that
+/// entries which software made more permissive without invalidating them cause no fault.
+template <class Format, class M>
+Walk<typename M::Address> cached_walk(WalkCaches* caches, M& memory,
+                                      WalkStart<typename M::Address> root, Gva va, uint16_t pcid,
+                                      Access access, const PagingRules& rules) {
+  if (caches == nullptr) return walk<Format>(memory, root, va, access, rules);
+  const auto start = caches->start<Format>(root, va, pcid);
+  auto w = walk<Format>(memory, start, va, access, rules);
+  if (w.status == WalkStatus::kFault && start.level != root.level) {
+    caches->flush_pcid(pcid);
+    w = walk<Format>(memory, root, va, access, rules);
+  }
+  caches->remember<Format>(w, va, pcid, rules);
+  return w;
+}
 
 }  // namespace gnomon
 
