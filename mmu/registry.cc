@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_format.h"
 #include "gnomon/backend.h"
+#include "mmu/direct/direct.h"
 #include "mmu/native/native.h"
 #include "mmu/nested/nested.h"
 #include "mmu/options.h"
@@ -28,6 +29,10 @@ constexpr BackendInfo kBackends[] = {
      shadow::create_shadow},
     {"vtlb", "shadow page tables as a big TLB, nothing kept across CR3: large=on|off, budget=BYTES",
      create_vtlb},
+    {"direct", "paravirtual direct paging, 4-level guests: batch=N, pins=N, trap=on|off", create_direct},
+    {"agile", "shadow above, nested below, by how often a table is written: writes=N, interval=N, "
+              "prefetch=N, roots=N, large=on|off, budget=BYTES",
+     shadow::create_agile},
     {"nested", "nested paging with EPT: levels=4|5, max_page=4K|2M|1G, ad=on|off", create_nested},
     {"ept", "another name for nested", create_nested},
     {"npt", "nested paging with NPT: levels=4|5, max_page=4K|2M|1G", create_npt},

@@ -31,7 +31,8 @@ namespace {
 
 bool long_mode(const Controls& c) { return (c.efer & efer::kLMA) != 0; }
 
-// SDM vol. 3, 4.4.1: these loads of CR0 and CR4 also load the PDPTE registers when the new mode has them.
+// SDM vol. 3, 4.4.1: these loads of CR0 and CR4 also load the PDPTE registers when the new mode has
+// them.
 bool reloads_pdptes(const Controls& before, const Controls& after) {
   return paging_mode(after) == PagingMode::kPae &&
          (((before.cr0 ^ after.cr0) & cr0::kPG) != 0 ||

@@ -28,7 +28,8 @@ class Comparison {
   Comparison(const CompareOptions& options, ByteSource& source)
       : options_(options),
         source_(source),
-        reader_(source, options.lenient ? LackeyReader::Mode::kLenient : LackeyReader::Mode::kStrict),
+        reader_(source,
+                options.lenient ? LackeyReader::Mode::kLenient : LackeyReader::Mode::kStrict),
         stream_(reader_),
         progress_(!options.quiet) {}
 

@@ -26,8 +26,8 @@ struct Range {
 
 absl::StatusOr<uint64_t> within(const Range& range, const absl::StatusOr<uint64_t>& value) {
   if (!value.ok() || (*value >= range.least && *value <= range.most)) return value;
-  return absl::InvalidArgumentError(absl::StrCat(range.option, ": not between ", range.least, " and ",
-                                                 range.most));
+  return absl::InvalidArgumentError(
+      absl::StrCat(range.option, ": not between ", range.least, " and ", range.most));
 }
 
 absl::StatusOr<PageSize> host_page(const Arguments& arguments) {

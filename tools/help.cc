@@ -37,7 +37,8 @@ std::vector<std::string> wrap(absl::string_view text, size_t width) {
 
 std::string left_side(const OptionSpec& o) {
   if (o.positional()) return std::string(o.name);
-  const std::string letter = o.letter != 0 ? absl::StrCat("-", std::string(1, o.letter), ", ") : "    ";
+  const std::string letter =
+      o.letter != 0 ? absl::StrCat("-", std::string(1, o.letter), ", ") : "    ";
   return absl::StrCat(letter, o.name, o.value.empty() ? "" : " ", o.value);
 }
 
@@ -45,7 +46,8 @@ std::string usage(const Verb& verb) {
   std::string text = absl::StrCat("usage: gnomon ", verb.name);
   for (const OptionSpec& o : verb.options) {
     if (o.positional()) {
-      absl::StrAppend(&text, " ", o.fallback.empty() ? "" : "[", o.name, o.fallback.empty() ? "" : "]");
+      absl::StrAppend(&text, " ", o.fallback.empty() ? "" : "[", o.name,
+                      o.fallback.empty() ? "" : "]");
     }
   }
   return text + " [options]\n";

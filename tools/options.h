@@ -12,8 +12,8 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 
-// The command line as data: verbs and their options are rows of one table (verbs.cc), from which the
-// parser is fed and help is printed.
+// The command line as data: verbs and their options are rows of one table (verbs.cc), from which
+// the parser is fed and help is printed.
 
 namespace gnomon::tools {
 
@@ -75,7 +75,8 @@ class Arguments {
   std::map<std::string, std::vector<std::string>> values_;
 };
 
-/// Parses the words after the verb. InvalidArgument is a line for the user; Cancelled: help was asked for.
+/// Parses the words after the verb. InvalidArgument is a line for the user; Cancelled: help was
+/// asked for.
 absl::StatusOr<Arguments> parse_arguments(const Verb& verb, std::vector<std::string> words);
 
 }  // namespace gnomon::tools

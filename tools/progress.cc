@@ -21,8 +21,9 @@ void Progress::update(uint64_t references, uint64_t bytes, std::optional<uint64_
   if (now - last_ < kInterval) return;
   last_ = now;
   const double seconds = std::chrono::duration<double>(now - start_).count();
-  std::string line = absl::StrFormat("%.1f M references, %.1f M/s", 1e-6 * static_cast<double>(references),
-                                     1e-6 * static_cast<double>(references) / seconds);
+  std::string line =
+      absl::StrFormat("%.1f M references, %.1f M/s", 1e-6 * static_cast<double>(references),
+                      1e-6 * static_cast<double>(references) / seconds);
   if (total_bytes && bytes > 0 && *total_bytes >= bytes) {
     const double done = static_cast<double>(bytes) / static_cast<double>(*total_bytes);
     absl::StrAppendFormat(&line, ", %.0f %%, %.0f s left", 100 * done, seconds / done - seconds);

@@ -8,8 +8,8 @@
 
 namespace gnomon::tools {
 
-/// A line on standard error that is written over: references done, rate, time left where the size of
-/// the recording is known. Only on a terminal.
+/// A line on standard error that is written over: references done, rate, time left where the size
+/// of the recording is known. Only on a terminal.
 class Progress {
  public:
   explicit Progress(bool wanted);

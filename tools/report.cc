@@ -17,24 +17,29 @@ namespace {
 constexpr int kJsonSchema = 1;  // grows when a key changes its meaning or goes away
 
 constexpr absl::string_view kFootnote =
-    "An access is one reference of the trace, within one page; one that faults is made again, and counts\n"
-    "again. Memory references of walks are entries read from page tables, by whose table it is; the access\n"
-    "itself is not among them. An exit is counted once, by its cause. `gnomon counters` says more.\n";
+    "An access is one reference of the trace, within one page; one that faults is made again, and "
+    "counts\n"
+    "again. Memory references of walks are entries read from page tables, by whose table it is; "
+    "the access\n"
+    "itself is not among them. An exit is counted once, by its cause. `gnomon counters` says "
+    "more.\n";
 
 uint64_t total(const std::array<uint64_t, 3>& by_op) { return by_op[0] + by_op[1] + by_op[2]; }
 
 std::string header(const CompareResult& r) {
-  const auto of = [&](AccessOp op) { return with_separators(r.references[static_cast<size_t>(op)]); };
-  std::string text = absl::StrFormat(
-      "trace   %s: %s references (%s fetches, %s loads, %s stores)\n", r.trace,
-      with_separators(total(r.references)), of(AccessOp::kFetch), of(AccessOp::kRead),
-      of(AccessOp::kWrite));
+  const auto of = [&](AccessOp op) {
+    return with_separators(r.references[static_cast<size_t>(op)]);
+  };
+  std::string text =
+      absl::StrFormat("trace   %s: %s references (%s fetches, %s loads, %s stores)\n", r.trace,
+                      with_separators(total(r.references)), of(AccessOp::kFetch),
+                      of(AccessOp::kRead), of(AccessOp::kWrite));
   if (r.skipped + r.warmed_up > 0) {
     absl::StrAppend(&text, "        after ", with_separators(r.skipped), " skipped and ",
                     with_separators(r.warmed_up), " for warm-up\n");
   }
-  absl::StrAppend(&text, "guest   4-level tables, 4K pages on demand, ", short_bytes(r.memory_bytes),
-                  " of memory, ");
+  absl::StrAppend(&text, "guest   4-level tables, 4K pages on demand, ",
+                  short_bytes(r.memory_bytes), " of memory, ");
   if (r.processes == 1) {
     absl::StrAppend(&text, "1 process\n");
   } else {
@@ -63,6 +68,7 @@ std::string to_text(const CompareResult& result, bool all_rows) {
   for (const BackendResult& b : result.backends) names.push_back(b.spec);
   table.add_row(names);
   for (const ReportGroup& group : report_groups()) {
+    if (group.detail && !all_rows) continue;
     bool headed = false;
     for (const ReportRow& row : group.rows) {
       if (!all_rows && is_zero(row, result)) continue;
@@ -78,7 +84,8 @@ std::string to_text(const CompareResult& result, bool all_rows) {
     for (const BackendResult& b : result.backends) {
       absl::StrAppend(&text, "audit   ", b.spec, ": ",
                       b.problems.empty() ? "sound, guest memory equal" : "FAILED", "\n");
-      for (const std::string& problem : b.problems) absl::StrAppend(&text, "        ", problem, "\n");
+      for (const std::string& problem : b.problems)
+        absl::StrAppend(&text, "        ", problem, "\n");
     }
   }
   return text;
@@ -131,7 +138,8 @@ std::string to_json(const CompareResult& result) {
       }
     }
     Json column = {{"backend", b.spec}, {"counters", counters}, {"derived", derived}};
-    if (result.audited) column["audit"] = {{"passed", b.problems.empty()}, {"problems", b.problems}};
+    if (result.audited)
+      column["audit"] = {{"passed", b.problems.empty()}, {"problems", b.problems}};
     columns.push_back(std::move(column));
   }
   document["backends"] = std::move(columns);
@@ -148,8 +156,10 @@ std::string to_csv(const CompareResult& result) {
       for (const ReportRow& row : group.rows) {
         const std::string value =
             row.is_ratio() ? absl::StrFormat("%.6g", row.ratio(b)) : absl::StrCat(row.whole(b));
-        absl::StrAppend(&text, absl::StrJoin({absl::string_view(name), group.key, row.name(),
-                                              row.unit_name(), absl::string_view(value)}, ","),
+        absl::StrAppend(&text,
+                        absl::StrJoin({absl::string_view(name), group.key, row.name(),
+                                       row.unit_name(), absl::string_view(value)},
+                                      ","),
                         "\n");
       }
     }

@@ -42,7 +42,8 @@ struct CompareResult {
   std::vector<BackendResult> backends;
 };
 
-/// The table for people. Rows that are zero for every backend are left out unless `all_rows`.
+/// The table for people. Rows that are zero for every backend, and details, are left out unless
+/// `all_rows`.
 std::string to_text(const CompareResult& result, bool all_rows);
 /// One JSON document.
 std::string to_json(const CompareResult& result);

@@ -18,17 +18,17 @@ constexpr ReportRow kTlb[] = {
     {"hits, level 1", kTlbHitsL1},
     {"hits, level 2", kTlbHitsL2},
     {"misses", kTlbMisses},
-    {"misses per 1000", +[](const BackendResult& r) {
+    {"misses per 1000",
+     +[](const BackendResult& r) {
        return 1e3 * per(r.counters[kTlbMisses], r.counters[kAccesses]);
-     }, "tlb_misses_per_1000", "misses"},
+     },
+     "tlb_misses_per_1000", "misses"},
     {"flushes asked by the VMM", kTlbFlushRequests},
 };
 
 constexpr ReportRow kFaults[] = {
-    {"delivered to the guest", kGuestFaults},
-    {"reflected by the VMM", kReflectedFaults},
-    {"hidden from the guest", kHiddenFaults},
-    {"accesses emulated", kEmulatedAccesses},
+    {"delivered to the guest", kGuestFaults}, {"reflected by the VMM", kReflectedFaults},
+    {"hidden from the guest", kHiddenFaults}, {"accesses emulated", kEmulatedAccesses},
     {"accesses to devices", kMmioAccesses},
 };
 
@@ -43,9 +43,9 @@ constexpr ReportRow kExits[] = {
     {"hypercall", kExitHypercall},
     {"device access", kExitMmio},
     {"total", +[](const BackendResult& r) { return r.counters.exits(); }, "exits", "exits"},
-    {"per million references", +[](const BackendResult& r) {
-       return 1e6 * per(r.counters.exits(), r.counters[kAccesses]);
-     }, "exits_per_million", "exits"},
+    {"per million references",
+     +[](const BackendResult& r) { return 1e6 * per(r.counters.exits(), r.counters[kAccesses]); },
+     "exits_per_million", "exits"},
 };
 
 constexpr ReportRow kWalkRows[] = {
@@ -58,9 +58,9 @@ constexpr ReportRow kWalkRows[] = {
      "walk_shadow", "references"},
     {"total", +[](const BackendResult& r) { return r.counters.walk_references(); },
      "walk_references", "references"},
-    {"per walk", +[](const BackendResult& r) {
-       return per(r.counters.walk_references(), r.counters[kWalks]);
-     }, "references_per_walk", "references"},
+    {"per walk",
+     +[](const BackendResult& r) { return per(r.counters.walk_references(), r.counters[kWalks]); },
+     "references_per_walk", "references"},
 };
 
 constexpr ReportRow kLevels[] = {
@@ -121,9 +121,8 @@ constexpr ReportRow kVmm[] = {
 };
 
 constexpr ReportRow kTables[] = {
-    {"guest's", +[](const BackendResult& r) {
-       return r.guest.tables * bytes_of(PageSize::k4K);
-     }, "guest_table_bytes", "bytes"},
+    {"guest's", +[](const BackendResult& r) { return r.guest.tables * bytes_of(PageSize::k4K); },
+     "guest_table_bytes", "bytes"},
     {"VMM's", kTableBytes},
     {"VMM's, largest", kTableBytesPeak},
 };
@@ -134,7 +133,7 @@ constexpr ReportGroup kGroups[] = {
     {"page faults", "faults", kFaults},
     {"exits to the VMM, by cause", "exits", kExits},
     {"memory references of page walks", "walks", kWalkRows},
-    {"the same by level", "walk_levels", kLevels},
+    {"the same by level", "walk_levels", kLevels, /*detail=*/true},
     {"the guest's own work", "guest", kGuest},
     {"the VMM's work", "vmm", kVmm},
     {"page-table bytes", "tables", kTables},

@@ -34,6 +34,7 @@ struct ReportGroup {
   absl::string_view heading;
   absl::string_view key;
   absl::Span<const ReportRow> rows;
+  bool detail = false;  ///< in the table only on request
 };
 
 /// Every counter is in exactly one row.

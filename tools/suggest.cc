@@ -31,8 +31,8 @@ size_t edit_distance(absl::string_view a, absl::string_view b) {
 std::string did_you_mean(absl::string_view word, const std::vector<absl::string_view>& known) {
   constexpr size_t kLongestWord = 32;  // a longer one is no slip of the finger
   if (known.empty() || word.size() > kLongestWord) return {};
-  const auto nearest = std::min_element(
-      known.begin(), known.end(), [&](absl::string_view a, absl::string_view b) {
+  const auto nearest =
+      std::min_element(known.begin(), known.end(), [&](absl::string_view a, absl::string_view b) {
         return edit_distance(word, a) < edit_distance(word, b);
       });
   const size_t allowed = std::max<size_t>(2, nearest->size() / 3);

@@ -28,7 +28,7 @@ std::string Table::to_string() const {
       if (!right) text.append(blanks, ' ');
     }
     text.resize(text.find_last_not_of(' ') == std::string::npos ? 0
-                                                               : text.find_last_not_of(' ') + 1);
+                                                                : text.find_last_not_of(' ') + 1);
     text += '\n';
   }
   return text;

@@ -26,10 +26,11 @@ constexpr OptionSpec kCompareOptions[] = {
     kJson,
     {"--csv", 0, "", "", "print lines of backend,group,name,unit,value"},
     {"--quiet", 'q', "", "", "no progress and no notes on standard error"},
-    {"--verbose", 'v', "", "", "show rows that are zero everywhere, too"},
+    {"--verbose", 'v', "", "", "show walk references by level, and rows that are zero everywhere"},
 };
 constexpr Example kCompareExamples[] = {
-    {"valgrind --tool=lackey --trace-mem=yes --log-fd=9 sort file 9>&1 >/dev/null | gnomon compare -",
+    {"valgrind --tool=lackey --trace-mem=yes --log-fd=9 sort file 9>&1 >/dev/null | gnomon compare "
+     "-",
      "record a program and replay it at once; nothing is stored"},
     {"gnomon compare sort.lackey --mmu native,nested --host-page 2M",
      "what larger host pages do for nested walks"},
@@ -40,8 +41,10 @@ constexpr Example kCompareExamples[] = {
 };
 
 constexpr OptionSpec kJsonOptions[] = {kJson};
-constexpr Example kCountersExamples[] = {{"gnomon counters", "name, unit, kind and meaning of each"}};
-constexpr Example kPresetsExamples[] = {{"gnomon presets", "what --tlb takes, and where it is from"}};
+constexpr Example kCountersExamples[] = {
+    {"gnomon counters", "name, unit, kind and meaning of each"}};
+constexpr Example kPresetsExamples[] = {
+    {"gnomon presets", "what --tlb takes, and where it is from"}};
 constexpr Example kBackendsExamples[] = {{"gnomon backends", "what --mmu takes"}};
 constexpr Example kVersionExamples[] = {{"gnomon version", "for a bug report"}};
 constexpr OptionSpec kHelpOptions[] = {{"VERB", 0, "", "all", "the verb to explain"}};
@@ -49,12 +52,14 @@ constexpr Example kHelpExamples[] = {{"gnomon help compare", "the same as gnomon
 
 constexpr Verb kVerbs[] = {
     {"compare", "replay a memory trace under several MMU backends and compare what it costs",
-     "Replays the recording in a small 64-bit guest that pages on demand, once for each backend, in one\n"
-     "pass over the recording. Prints TLB misses, page faults, exits by cause, memory references of page\n"
+     "Replays the recording in a small 64-bit guest that pages on demand, once for each backend, "
+     "in one\n"
+     "pass over the recording. Prints TLB misses, page faults, exits by cause, memory references "
+     "of page\n"
      "walks by dimension, and page-table memory, a column for each backend.",
      kCompareExamples, kCompareOptions, run_compare},
-    {"counters", "list every counter with its unit and meaning", "", kCountersExamples, kJsonOptions,
-     run_counters},
+    {"counters", "list every counter with its unit and meaning", "", kCountersExamples,
+     kJsonOptions, run_counters},
     {"presets", "list the TLB presets", "", kPresetsExamples, kJsonOptions, run_presets},
     {"backends", "list the MMU backends", "", kBackendsExamples, kJsonOptions, run_backends},
     {"version", "print version, compiler and build type", "", kVersionExamples, kJsonOptions,

@@ -26,7 +26,8 @@ absl::string_view name_of(GuestKernel::Result result) {
     case GuestKernel::Result::kDone: return "done";
     case GuestKernel::Result::kOutOfMemory: return "guest out of memory";
     case GuestKernel::Result::kStoreFailed: return "the backend refused an access to a guest table";
-    case GuestKernel::Result::kUnexplained: return "a page fault that the guest's tables do not explain";
+    case GuestKernel::Result::kUnexplained:
+      return "a page fault that the guest's tables do not explain";
   }
   return "?";
 }

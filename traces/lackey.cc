@@ -41,9 +41,9 @@ constexpr size_t kMaxSizeDigits = 9;  // fits in 32 bits whatever they are
 
 uint8_t byte(char c) { return static_cast<uint8_t>(c); }
 
-/// Reads a record from a line that ends in a newline; returns where the line ends, nullptr if it is no
-/// record. Each step looks at one character more only after one that is no newline, so that nothing
-/// beyond the line is read and no length is checked.
+/// Reads a record from a line that ends in a newline; returns where the line ends, nullptr if it is
+/// no record. Each step looks at one character more only after one that is no newline, so that
+/// nothing beyond the line is read and no length is checked.
 inline const char* scan_record(const char* p, TraceRecord& record) {
   if (p[0] == 'I') {
     if (p[1] != ' ' || p[2] != ' ') return nullptr;
@@ -79,7 +79,8 @@ inline bool is_canonical(const TraceRecord& record) {
 }
 inline bool has_good_size(const TraceRecord& record) { return record.size - 1 < kMaxRecordBytes; }
 
-/// Length of valgrind's mark at the front of `text` ("==42==", "--42--", "**42**"); 0 if it is none.
+/// Length of valgrind's mark at the front of `text` ("==42==", "--42--", "**42**"); 0 if it is
+/// none.
 size_t mark_length(absl::string_view text) {
   if (text.size() < 5) return 0;
   const char c = text[0];
@@ -247,8 +248,8 @@ void LackeyReader::reject(LineFault fault, const char* line, const char* end) {
   }
   constexpr size_t kShown = 40;
   const auto length = static_cast<size_t>(end - line);
-  const uint64_t offset = stats_.bytes + (last_line_cut_ ? 1 : 0) -
-                          static_cast<uint64_t>(filled_ - line);
+  const uint64_t offset =
+      stats_.bytes + (last_line_cut_ ? 1 : 0) - static_cast<uint64_t>(filled_ - line);
   fail(absl::InvalidArgumentError(absl::StrFormat(
       "%s:%d (byte %d): %s: \"%s\"%s", source_.name(), stats_.lines, offset, kFaultText[index],
       absl::CHexEscape(absl::string_view(line, std::min(length, kShown))),

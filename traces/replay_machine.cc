@@ -16,7 +16,9 @@ constexpr uint64_t kWordBytes = sizeof(uint64_t);
 
 /// Host memory for a guest of `guest_bytes`: the guest, tables for it that may be many times what a
 /// dense guest needs, and room for 1G pages to be aligned. Only what is used is ever taken.
-uint64_t host_bytes_for(uint64_t guest_bytes) { return guest_bytes + guest_bytes / 2 + (3ull << 30); }
+uint64_t host_bytes_for(uint64_t guest_bytes) {
+  return guest_bytes + guest_bytes / 2 + (3ull << 30);
+}
 
 /// The number that a store leaves in memory: different for each store.
 uint64_t stored_value(const Reference& reference) {
@@ -119,8 +121,8 @@ absl::Status ReplayMachine::run_references(absl::Span<const Reference> reference
   return absl::OkStatus();
 }
 
-/// The guest takes the fault and tries again. It ends: the handler either adds to the tables or says
-/// that nothing is missing.
+/// The guest takes the fault and tries again. It ends: the handler either adds to the tables or
+/// says that nothing is missing.
 absl::StatusOr<Translation> ReplayMachine::fault(const Reference& reference, Translation t) {
   while (!t.ok()) {
     if (t.outcome != Outcome::kGuestFault) return stuck(reference, to_string(t));
@@ -129,9 +131,9 @@ absl::StatusOr<Translation> ReplayMachine::fault(const Reference& reference, Tra
       if (result != GuestKernel::Result::kOutOfMemory) {
         return stuck(reference, absl::StrCat(name_of(result), ": ", to_string(t)));
       }
-      return absl::ResourceExhaustedError(absl::StrFormat(
-          "%s: record %d (%s): %s", spec_, reference.record, to_string(reference.address),
-          name_of(result)));
+      return absl::ResourceExhaustedError(
+          absl::StrFormat("%s: record %d (%s): %s", spec_, reference.record,
+                          to_string(reference.address), name_of(result)));
     }
     t = cpu_->access(reference.address, {reference.op, Privilege::kUser});
   }
@@ -141,8 +143,9 @@ absl::StatusOr<Translation> ReplayMachine::fault(const Reference& reference, Tra
 absl::Status ReplayMachine::stuck(const Reference& reference, absl::string_view why) const {
   const std::string text = absl::StrFormat("%s: record %d (%s): %s", spec_, reference.record,
                                            to_string(reference.address), why);
-  return host_->free_bytes() < kFrameBytes ? absl::ResourceExhaustedError(text + ": host memory is full")
-                                           : absl::InternalError(text);
+  return host_->free_bytes() < kFrameBytes
+             ? absl::ResourceExhaustedError(text + ": host memory is full")
+             : absl::InternalError(text);
 }
 
 void ReplayMachine::move_data(const Reference& reference, const Translation& t) {

@@ -15,10 +15,10 @@
 #include "gnomon/tlb/walk_caches.h"
 #include "gnomon/vcpu_state.h"
 
-// A virtual processor as far as memory is concerned: its registers that decide about translation, its
-// TLB and walk caches, and the MMU backend behind them. What runs its instructions (trace replay, an
-// interpreter) calls `access`, `load` and `store`, and tells it of every MOV to a control register and
-// every invalidation.
+// A virtual processor as far as memory is concerned: its registers that decide about translation,
+// its TLB and walk caches, and the MMU backend behind them. What runs its instructions (trace
+// replay, an interpreter) calls `access`, `load` and `store`, and tells it of every MOV to a
+// control register and every invalidation.
 //
 //   NativeMmu mmu(p2m);
 //   Vcpu vcpu(mmu, p2m, VcpuParts::from(find_tlb_preset("skylake").value()).value());
@@ -28,8 +28,8 @@
 
 namespace gnomon {
 
-/// What a vCPU is made of. Without a TLB every access goes to the backend; without walk caches every walk
-/// is a full one.
+/// What a vCPU is made of. Without a TLB every access goes to the backend; without walk caches
+/// every walk is a full one.
 struct VcpuParts {
   uint32_t id = 0;
   CpuModel model;
@@ -40,8 +40,8 @@ struct VcpuParts {
                                         const CpuModel& model = {});
 };
 
-/// How a load or store ended. `translation` is that of the first byte, or the one that failed; the data was
-/// accessed if `done()`.
+/// How a load or store ended. `translation` is that of the first byte, or the one that failed; the
+/// data was accessed if `done()`.
 struct MemoryResult {
   Translation translation{};
   uint64_t value = 0;                      ///< of a load
@@ -52,12 +52,12 @@ struct MemoryResult {
 
 namespace vcpu_internal {
 
-/// Answers a flush request: leaves the guest, waits for whoever revokes translations (it holds the VM's
-/// lock), flushes, and is back in the guest before the lock is free again.
+/// Answers a flush request: leaves the guest, waits for whoever revokes translations (it holds the
+/// VM's lock), flushes, and is back in the guest before the lock is free again.
 void obey_flush_request(VcpuState& cpu, VmLock& lock, Tlb* tlb, WalkCaches* caches);
 
-/// Checks new control registers against the old ones and completes them (EFER.LMA, PDPTE registers).
-/// False: the processor raises #GP; `next` is of no use then.
+/// Checks new control registers against the old ones and completes them (EFER.LMA, PDPTE
+/// registers). False: the processor raises #GP; `next` is of no use then.
 bool complete_cr3(P2m& p2m, VcpuState& cpu, uint64_t value, Controls& next);
 bool complete_controls(P2m& p2m, VcpuState& cpu, Controls& next);
 
@@ -65,8 +65,9 @@ bool complete_controls(P2m& p2m, VcpuState& cpu, Controls& next);
 bool canonical(PagingMode mode, Gva va);
 
 enum class Flush : uint8_t { kNothing, kCurrentPcid, kEverything };
-/// What a change of CR0, CR4 or EFER makes the processor flush (SDM vol. 3, 4.10.4.1). More than that is
-/// flushed where it must not cache at all (paging off) or software must flush anyway (EFER.NXE).
+/// What a change of CR0, CR4 or EFER makes the processor flush (SDM vol. 3, 4.10.4.1). More than
+/// that is flushed where it must not cache at all (paging off) or software must flush anyway
+/// (EFER.NXE).
 Flush flush_after(const Controls& before, const Controls& after);
 
 }  // namespace vcpu_internal
@@ -119,16 +120,17 @@ class Vcpu {
 
   /// Loads `size` (1..8) bytes at `va`, zero-extended. `access.op` is kRead or kFetch.
   MemoryResult load(Gva va, unsigned size, Access access);
-  /// Stores the low `size` (1..8) bytes of `value`; `access.op` is taken to be kWrite. A store into two
-  /// pages changes neither unless both can be written.
+  /// Stores the low `size` (1..8) bytes of `value`; `access.op` is taken to be kWrite. A store into
+  /// two pages changes neither unless both can be written.
   MemoryResult store(Gva va, unsigned size, uint64_t value, Access access);
 
-  /// MOV to CR3, with the no-flush bit 63 when CR4.PCIDE is set. False: #GP (reserved bits, or in PAE
-  /// paging a PDPTE with reserved bits set), and nothing has changed.
+  /// MOV to CR3, with the no-flush bit 63 when CR4.PCIDE is set. False: #GP (reserved bits, or in
+  /// PAE paging a PDPTE with reserved bits set), and nothing has changed.
   bool write_cr3(uint64_t value);
-  /// MOV to CR0 and CR4 and WRMSR to EFER, in one step. EFER.LMA is computed. False: #GP, and nothing has
-  /// changed: PG without PE; PG and LME without PAE; LME or LA57 changed while in long mode; PCIDE outside
-  /// long mode, or set while CR3 holds a PCID; upper half of CR0; PDPTEs that cannot be loaded.
+  /// MOV to CR0 and CR4 and WRMSR to EFER, in one step. EFER.LMA is computed. False: #GP, and
+  /// nothing has changed: PG without PE; PG and LME without PAE; LME or LA57 changed while in long
+  /// mode; PCIDE outside long mode, or set while CR3 holds a PCID; upper half of CR0; PDPTEs that
+  /// cannot be loaded.
   bool write_controls(uint64_t cr0, uint64_t cr4, uint64_t efer);
   void set_ac(bool on) {
     state_.controls.ac = on;
@@ -178,7 +180,8 @@ class Vcpu {
     const uint64_t left = bytes_of(PageSize::k4K) - va.offset_in(PageSize::k4K);
     return left < size ? static_cast<unsigned>(left) : size;
   }
-  // The first byte of the page after that of `va`; the address space wraps as the processor's adder does.
+  // The first byte of the page after that of `va`; the address space wraps as the processor's adder
+  // does.
   Gva next_page(Gva va) const {
     const uint64_t next = va.page_base().value() + bytes_of(PageSize::k4K);
     return Gva((state_.controls.efer & efer::kLMA) != 0 ? next : next & 0xffff'ffff);
@@ -244,7 +247,8 @@ MemoryResult Vcpu<B>::store(Gva va, unsigned size, uint64_t value, Access how) {
   const uint64_t obeyed = obeyed_;
   Translation rest = access(next_page(va), how);
   if (rest.ok() && obeyed != obeyed_) {
-    // The first translation was revoked while the second was looked up: once more, in the other order.
+    // The first translation was revoked while the second was looked up: once more, in the other
+    // order.
     result.translation = access(va, how);
     if (!result.translation.ok()) return result;
     store_piece(result.translation, here, value, result);

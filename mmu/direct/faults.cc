@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "gnomon/tlb/walk_caches.h"
 #include "mmu/direct/direct.h"
 #include "mmu/direct/walk_memory.h"
 #include "mmu/guest_access.h"
@@ -78,7 +79,10 @@ std::optional<Walk<Hpa>> DirectMmu::walk_in_place(VcpuState& cpu, Gva va, Access
   const P2mEntry e = p2m_.lookup(root);
   if (!e.is_ram()) return std::nullopt;
   HardwareTables memory(p2m_, tables_, cpu, count);
-  return walk<Long4>(memory, {4, e.frame()}, va, access, cpu.rules);
+  // The VMM's own look at the tables uses no cache, nor does a processor that is about to flush its own.
+  WalkCaches* caches = count && !cpu.gate.flush_request.load() ? cpu.caches : nullptr;
+  return cached_walk<Long4>(caches, memory, WalkStart<Hpa>{4, e.frame()}, va, pcid_of(cpu.controls),
+                            access, cpu.rules);
 }
 
 std::optional<Gpa> DirectMmu::page_of(const Walk<Hpa>& w) const {

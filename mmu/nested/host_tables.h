@@ -51,6 +51,12 @@ class HostTables {
   void revoke(Gpa first, uint64_t frames, bool only_writing, Unlinked& unlinked);
   void release(const Unlinked& unlinked);
 
+  /// Calls f(Gpa first, PageSize size, bool writable) for each leaf.
+  template <class F>
+  void for_each_leaf(F&& f) const {
+    if (root() != Hpa()) for_each_leaf_in(root(), Format::kLevels, 0, f);
+  }
+
   void audit(const P2m& p2m, PageSize largest, std::vector<AuditFinding>& findings) const;
 
  private:
@@ -58,6 +64,20 @@ class HostTables {
     uint64_t first, end;  // frames
   };
   struct Audit;
+
+  template <class F>
+  void for_each_leaf_in(Hpa table, unsigned level, uint64_t base, F& f) const {
+    for (unsigned i = 0; i < kEntries; ++i) {
+      const uint64_t e = entry(table, i).load(std::memory_order_relaxed);
+      if (!Format::present(e)) continue;
+      const uint64_t first = base + i * frames_at(level);
+      if (is_leaf(e, level)) {
+        f(Gpa::from_frame(first), Format::leaf_size(level), (e & Flavour::kWriteBit) != 0);
+      } else {
+        for_each_leaf_in(Hpa(Format::table_base(e)), level - 1, first, f);
+      }
+    }
+  }
 
   static constexpr unsigned kEntries = 512;
   static constexpr uint64_t frames_at(unsigned level) { return uint64_t{1} << (9 * (level - 1)); }

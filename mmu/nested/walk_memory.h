@@ -71,8 +71,9 @@ struct NestedViolation {
 };
 
 /// The guest dimension: guest tables at guest-physical addresses, each read through the host's. `kCached`:
-/// the processor has paging-structure caches (VcpuState::caches).
-template <class Flavour, bool kCached>
+/// the processor has paging-structure caches (VcpuState::caches). `kKnown`: the walk may begin at a table
+/// whose host address is known already.
+template <class Flavour, bool kCached, bool kKnown = kCached>
 class NestedWalkMemory {
  public:
   using Format = typename Flavour::Format;
@@ -97,6 +98,11 @@ class NestedWalkMemory {
     table_[c.level] = Hpa(c.table);
     return {c.level, c.gpa, c.rights};
   }
+  /// The walk will begin at `level`, with the table that is at `host`.
+  void begin_at(unsigned level, Hpa host) {
+    cached_level_ = level;
+    table_[level] = host;
+  }
   /// Keeps what a walk that ended in the guest's tables has passed.
   template <class GuestFormat>
   void remember(const Walk<Gpa>& w, Gva va) {
@@ -118,7 +124,7 @@ class NestedWalkMemory {
 
   template <class Entry>
   bool read(Gpa at, unsigned level, Ref& ref, uint64_t& value) {
-    if (kCached && level == cached_level_) {
+    if (kKnown && level == cached_level_) {
       ref = {host_.at<uint8_t>(table_[level].with_offset(PageSize::k4K, at.value())), false};
     } else {
       const HostPage host = translate(at, level, Flavour::kTableRead);
@@ -138,7 +144,7 @@ class NestedWalkMemory {
   /// The guest's accessed and dirty flags are written through the host's tables as well.
   bool prepare_write(const Ref& ref, Gpa at, unsigned level) {
     if (ref.writable) [[likely]] return true;
-    if (kCached) return translate(at, level, AccessOp::kWrite).ok();
+    if (kKnown) return translate(at, level, AccessOp::kWrite).ok();
     violation_ = {at, level, /*write=*/true};
     return false;
   }

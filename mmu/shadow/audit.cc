@@ -48,7 +48,9 @@ class Auditor {
       ++live;
       if (is_mmio(entry)) {
         marker(p, i, entry);
-      } else if (p.role.level > 1 && (entry & pte::kLarge) == 0) {
+      } else if (is_switch(entry)) {
+        nested_switch(p, i, entry);
+      } else if (is_link(entry, p.role.level)) {
         link(p, i, entry);
       } else {
         leaf(p, i, entry);
@@ -70,6 +72,25 @@ class Auditor {
     if (p.target[i] == p2m_.generation() &&
         p2m_.lookup(mmio_frame(entry)).state() != FrameState::kMmio) {
       report(7, p, i, "a current MMIO marker for something else");
+    }
+  }
+
+  // Above a switch all tables are in sync, so it must say what the guest's entry says now.
+  void nested_switch(const ShadowPage& p, unsigned i, uint64_t entry) {
+    const uint32_t frame = p.target[i];
+    const P2mEntry e = p2m_.lookup(p2m_.frame_at(frame));
+    if (!e.is_ram() || e.frame() != Hpa(entry & pte::kFrameMask)) {
+      report(1, p, i, "leads to a table that has moved");
+    }
+    if (!pages_.lists().contains(pages_.small_map(frame), PteId::make(p.number, i))) {
+      report(4, p, i, "is not in the reverse map of the table it leads to");
+    }
+    if (!p.shadows_table()) return;
+    const Guest g = guest_entry(p, i);
+    if (!g.present || g.leaf || g.base != p2m_.frame_at(frame)) {
+      report(4, p, i, "leads to another table than the guest's entry 0x%x", g.raw);
+    } else if (switch_rights(entry) != (p.role.access & g.rights)) {
+      report(3, p, i, "passes on other rights than the walk gives");
     }
   }
 
@@ -238,7 +259,7 @@ class Auditor {
       const ShadowPage& p = pages_.page(pte.page());
       const uint64_t entry = p.number == 0 ? 0 : p.entries[pte.index()];
       if (p.number == 0 || p.doomed || !is_present(entry) || is_mmio(entry) ||
-          p.role.level != 1 || p.target[pte.index()] != frame) {
+          (p.role.level != 1 && !is_switch(entry)) || p.target[pte.index()] != frame) {
         findings_.push_back({7, absl::StrFormat("the reverse map of frame %d names entry %d of "
                                                 "shadow page %d, which maps something else",
                                                 frame, pte.index(), pte.page())});
@@ -251,8 +272,8 @@ class Auditor {
     for (const auto& v : mmu_.vcpus_) {
       if (v == nullptr) continue;
       const uint64_t hardware = v->hardware.load();
-      const uint64_t expected =
-          v->current.top == 0 ? 0 : pages_.page(v->current.top).table.value();
+      uint64_t expected = v->current.top == 0 ? 0 : pages_.page(v->current.top).table.value();
+      if (v->current.switched) expected = p2m_.lookup(Gpa(v->current.cr3)).frame().value() | 1;
       if (hardware != expected) {
         findings_.push_back({5, absl::StrFormat("vCPU %d walks hpa 0x%x, its root is at 0x%x",
                                                 v->cpu->id, hardware, expected)});
@@ -297,7 +318,9 @@ class Auditor {
 
 std::vector<AuditFinding> ShadowMmu::audit() const {
   VmGuard guard(p2m_.lock());
-  return Auditor(*this).run();
+  std::vector<AuditFinding> findings = Auditor(*this).run();
+  if (agile_ != nullptr) audit_agile(findings);
+  return findings;
 }
 
 }  // namespace gnomon::shadow

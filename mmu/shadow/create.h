@@ -10,6 +10,9 @@ namespace gnomon::shadow {
 /// flags=eager|lazy, budget=BYTES (K, M, G). See ShadowOptions.
 absl::StatusOr<std::unique_ptr<Backend>> create_shadow(P2m& p2m, absl::string_view options);
 
+/// Options: writes (AgileOptions::write_threshold), interval, prefetch, roots, large, budget.
+absl::StatusOr<std::unique_ptr<Backend>> create_agile(P2m& p2m, absl::string_view options);
+
 }  // namespace gnomon::shadow
 
 #endif  // MMU_SHADOW_CREATE_H_

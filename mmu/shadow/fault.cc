@@ -46,6 +46,7 @@ Translation ShadowMmu::miss(VcpuState& cpu, Gva va, Access access) {
   }
   VcpuRoots& v = roots_of(cpu);
   update_access_rules(v.host_rules, cpu.rules.ac, cpu.rules.pkru);
+  if (agile_ != nullptr) return miss_agile(v, va, access);
   FaultEnd fault;
   for (int round = 0; round < kMaxRounds; ++round) {
     const Hpa root(v.hardware.load(std::memory_order_acquire));
@@ -151,6 +152,10 @@ ShadowMmu::FaultEnd ShadowMmu::handle_fault(VcpuRoots& v, Gva va, Access access,
   const bool full_trap = options_.directory == DirectoryPolicy::kFullTrap;
   if (full_trap ? pages_.has_shadow(frame) : access.write() && pages_.tracked(frame)) {
     out.end.trapped = true;
+    return out;
+  }
+  if (mapped.switched) {
+    out.retry = true;
     return out;
   }
   const Rights got = mapped.page == nullptr ? Rights{0}

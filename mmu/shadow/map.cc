@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // From a guest walk that succeeded to a shadow entry that allows the access.
-#include "gnomon/base/units.h"
+#include <tuple>
+
 #include "mmu/defects.h"
 #include "mmu/shadow/shadow.h"
 
@@ -21,7 +22,8 @@ ShadowPage* ShadowMmu::get_page(uint64_t gfn, Role role) {
     const bool changed = options_.directory == DirectoryPolicy::kFullTrap
                              ? pages_.drop_mappings(frame)
                              : pages_.write_protect(frame);
-    if (changed || pages_.tlb_stale()) flush_tlbs();
+    if (agile_ != nullptr) revoke_nested(Gpa::from_frame(gfn), 1, /*only_writing=*/true);
+    if (changed || pages_.tlb_stale() || agile_ != nullptr) flush_tlbs();
   }
   return made;
 }
@@ -29,7 +31,7 @@ ShadowPage* ShadowMmu::get_page(uint64_t gfn, Role role) {
 ShadowPage* ShadowMmu::child(ShadowPage& parent, unsigned index, uint64_t gfn, Role role) {
   const uint64_t entry = parent.entries[index];
   if (is_present(entry) && !is_mmio(entry)) {
-    if ((entry & pte::kLarge) == 0) {
+    if (is_link(entry, parent.role.level)) {
       ShadowPage& linked = pages_.page(parent.target[index]);
       // Frame *and* role: the guest's entry may have changed its meaning since (CVE-2026-53359).
       if (linked.gfn == gfn && (linked.role == role || defect(Defect::kRoleNotComparedOnReuse))) {
@@ -46,13 +48,14 @@ ShadowPage* ShadowMmu::child(ShadowPage& parent, unsigned index, uint64_t gfn, R
   return page;
 }
 
-ShadowPage* ShadowMmu::path_to(VcpuRoots& v, Gva va, const Walk<Gpa>& w, Rights leaf_rights,
-                               unsigned stop) {
+ShadowMmu::Path ShadowMmu::path_to(VcpuRoots& v, Gva va, const Walk<Gpa>& w, Rights leaf_rights,
+                                   unsigned stop) {
+  if (v.current.switched) return {nullptr, true};
   ShadowPage* page = &pages_.page(v.current.top);
   for (unsigned level = shadow_levels(v.cpu->rules.mode);; --level) {
     page->referenced = true;
     page->flood = 0;
-    if (level == stop) return page;
+    if (level == stop) return {page, false};
     const unsigned index = Long4::index(va, level);
     if (v.current.glue != 0 && level == 4) {
       page = &pages_.page(v.current.glue);
@@ -70,10 +73,15 @@ ShadowPage* ShadowMmu::path_to(VcpuRoots& v, Gva va, const Walk<Gpa>& w, Rights 
     } else {
       role.direct = 1;
       role.access = leaf_rights;
+      role.key = w.key;
+      role.global = w.global;
       gfn = w.address.page_base(Long4::leaf_size(level)).frame();
     }
+    if (agile_ != nullptr && role.direct == 0 && place_switch(*page, index, gfn, role.access)) {
+      return {nullptr, true};
+    }
     page = child(*page, index, gfn, role);
-    if (page == nullptr) return nullptr;
+    if (page == nullptr) return {nullptr, false};
   }
 }
 
@@ -90,13 +98,13 @@ unsigned ShadowMmu::leaf_level(const Walk<Gpa>& w, P2mEntry e) const {
 ShadowMmu::Mapped ShadowMmu::map(VcpuRoots& v, Gva va, const Walk<Gpa>& w, Rights rights,
                                  P2mEntry e) {
   unsigned level = leaf_level(w, e);
-  ShadowPage* page = path_to(v, va, w, rights, level);
+  auto [page, switched] = path_to(v, va, w, rights, level);
   if (page != nullptr && level > 1 && !defect(Defect::kLargePageOverTable) &&
       pages_.holds_tables(w.address, Long4::leaf_size(level))) {
     level = 1;  // the path itself lies in the page
-    page = path_to(v, va, w, rights, level);
+    std::tie(page, switched) = path_to(v, va, w, rights, level);
   }
-  if (page == nullptr) return {};
+  if (page == nullptr) return {.switched = switched};
   const uint32_t frame = p2m_.frame_index(w.address);
   if (options_.directory == DirectoryPolicy::kFullTrap && pages_.has_shadow(frame)) return {};
   if (!e.writable() ||
@@ -111,9 +119,9 @@ ShadowMmu::Mapped ShadowMmu::map(VcpuRoots& v, Gva va, const Walk<Gpa>& w, Right
                        .global = w.global,
                        .accessed = true,
                        .dirty = w.dirty};
-  Mapped mapped{make_leaf(leaf, level), page, Long4::index(va, level)};
+  Mapped mapped{make_leaf(leaf, level), page, Long4::index(va, level), false};
   const uint64_t old = page->entries[mapped.index];
-  if (level > 1 && is_present(old) && (old & pte::kLarge) == 0) flush_needed_ = true;
+  if (level > 1 && is_present(old) && !(old & pte::kLarge)) flush_needed_ = true;
   pages_.set_leaf(*page, mapped.index, mapped.spte, frame - first_in_page);
   if (level > 1) {
     ++v.cpu->counters[Counter::kShadowLargeFills];
@@ -127,7 +135,7 @@ ShadowMmu::Mapped ShadowMmu::map(VcpuRoots& v, Gva va, const Walk<Gpa>& w, Right
 
 void ShadowMmu::place_marker(VcpuRoots& v, Gva va, const Walk<Gpa>& w, Rights rights) {
   if (!fits_mmio(w.address)) return;
-  ShadowPage* page = path_to(v, va, w, rights, 1);
+  ShadowPage* page = std::get<0>(path_to(v, va, w, rights, 1));
   if (page == nullptr) return;
   pages_.set_mmio(*page, Long4::index(va, 1), make_mmio(w.address, w.rights, w.key, w.dirty),
                   p2m_.generation());

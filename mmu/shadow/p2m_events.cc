@@ -11,9 +11,14 @@ namespace gnomon::shadow {
 void ShadowMmu::before_p2m_change(Gpa first, uint64_t frames, Change change) {
   // Where something appears there was nothing to map; markers are told by the p2m's generation.
   if (change == Change::kAppeared) return;
+  if (agile_ != nullptr) revoke_nested(first, frames, change == Change::kWriteProtected);
   for (uint64_t i = 0; i < frames; ++i) {
     const uint32_t frame = p2m_.frame_index(Gpa(first.value() + (i << 12)));
     if (frame == P2m::kNoIndex) continue;
+    if (agile_ != nullptr && change != Change::kWriteProtected) {
+      leave_nested(frame);
+      forget_switches(frame);
+    }
     switch (change) {
       case Change::kAppeared:
         break;

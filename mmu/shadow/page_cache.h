@@ -71,6 +71,7 @@ class PageCache {
   /// False when the entry was already so.
   bool set_leaf(ShadowPage& page, unsigned index, uint64_t entry, uint32_t frame);
   void set_mmio(ShadowPage& page, unsigned index, uint64_t entry, uint32_t generation);
+  void set_switch(ShadowPage& page, unsigned index, uint64_t entry, uint32_t frame);
   void drop(ShadowPage& page, unsigned index);
   /// Changes bits of a leaf that stays where it is.
   void rewrite_leaf(ShadowPage& page, unsigned index, uint64_t entry);
@@ -129,7 +130,7 @@ class PageCache {
 
   struct FrameInfo {
     uint32_t shadows;   // chain of pages that shadow this frame as a table
-    PteList mappings;   // 4K leaf entries that map it
+    PteList mappings;   // 4K leaf entries that map it, and switches that lead to it
     bool unsync;
   };
   struct Region {

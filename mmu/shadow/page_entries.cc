@@ -69,6 +69,13 @@ void PageCache::set_mmio(ShadowPage& p, unsigned index, uint64_t entry, uint32_t
   store(p, index, entry, generation);
 }
 
+void PageCache::set_switch(ShadowPage& p, unsigned index, uint64_t entry, uint32_t frame) {
+  drop(p, index);
+  lists_.add(frames_[frame].mappings, PteId::make(p.number, index));
+  ++p.live;
+  store(p, index, entry, frame);
+}
+
 void PageCache::drop(ShadowPage& p, unsigned index) {
   const uint64_t old = p.entries[index];
   if (!is_present(old)) return;
@@ -78,12 +85,12 @@ void PageCache::drop(ShadowPage& p, unsigned index) {
   --p.live;
   if (is_mmio(old)) return;
   tlb_stale_ = true;
-  if (p.role.level > 1 && (old & pte::kLarge) == 0) {
+  if (is_link(old, p.role.level)) {
     [[maybe_unused]] const bool found = lists_.remove(page(target).parents, pte);
     assert(found);
     p.unsync_below[index / 64] &= ~(uint64_t{1} << (index % 64));
   } else {
-    remove_mapping(pte, p.role.level, target);
+    remove_mapping(pte, is_switch(old) ? 1 : p.role.level, target);
   }
 }
 
@@ -150,7 +157,7 @@ bool PageCache::write_protect(uint32_t frame) {
   lists_.for_each(frames_[frame].mappings, [&](PteId pte) {
     ShadowPage& p = page(pte.page());
     const uint64_t entry = p.entries[pte.index()];
-    if (!is_writable(entry)) return;
+    if (!is_writable(entry) || is_switch(entry)) return;
     rewrite_leaf(p, pte.index(), entry & ~(pte::kWritable | pte::kDirty));
     changed = true;
     ++counters_[Counter::kWriteProtected];

@@ -73,6 +73,10 @@ void ShadowMmu::drop_caches() {
     v->previous.clear();
   }
   pages_.for_each_page([&](ShadowPage& p) { pages_.zap(p); });
+  if (agile_ != nullptr) {
+    for (const uint32_t frame : agile_->held()) leave_nested(frame);
+    revoke_nested(Gpa(), ~uint64_t{0}, /*only_writing=*/false);
+  }
   settle();
 }
 

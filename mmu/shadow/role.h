@@ -17,6 +17,9 @@ struct Role {
   uint32_t direct : 1 = 0;    ///< maps consecutive guest frames; shadows no table (frame = first one)
   uint32_t glue : 1 = 0;      ///< upper levels that a 32-bit, PAE or unpaged guest does not have
   uint32_t access : 3 = kAllRights;  ///< rights composed above, as they were when the page was made
+  // Of the guest page that a direct page breaks up.
+  uint32_t key : 4 = 0;
+  uint32_t global : 1 = 0;
   // How guest entries are read: these change what an entry means, or what its shadow may grant.
   uint32_t nxe : 1 = 0;
   uint32_t pse : 1 = 0;

@@ -25,7 +25,8 @@ Root ShadowMmu::wanted_root(const VcpuState& cpu) const {
 }
 
 void ShadowMmu::publish_root(VcpuRoots& v) {
-  const uint64_t table = v.current.top == 0 ? 0 : pages_.page(v.current.top).table.value();
+  uint64_t table = v.current.top == 0 ? 0 : pages_.page(v.current.top).table.value();
+  if (v.current.switched) table = p2m_.lookup(Gpa(v.current.cr3)).frame().value() | 1;
   v.hardware.store(table, std::memory_order_release);
 }
 
@@ -36,6 +37,10 @@ bool ShadowMmu::build_root(Root& root) {
     const Gpa table(root.cr3 & pte::kFrameMask);
     if (!p2m_.lookup(table).is_ram()) return false;
     role.level = mode == PagingMode::kLevel5 ? 5 : 4;
+    if (agile_ != nullptr && agile_->holds(p2m_.frame_index(table))) {
+      root.switched = true;
+      return true;
+    }
     ShadowPage* top = get_page(table.frame(), role);
     if (top == nullptr) return false;
     root.top = top->number;
@@ -61,14 +66,15 @@ bool ShadowMmu::build_root(Root& root) {
 }
 
 bool ShadowMmu::ensure_root(VcpuRoots& v) {
-  if (v.current.top != 0) return true;
+  if (v.current.usable()) return true;
   if (!build_root(v.current)) return false;
-  sync_below(pages_.page(v.current.top));
+  if (v.current.top != 0) sync_below(pages_.page(v.current.top));
   publish_root(v);
   return true;
 }
 
 void ShadowMmu::drop_root(Root& root) {
+  root.switched = false;
   if (root.top == 0) return;
   --pages_.page(root.top).roots;
   if (root.glue != 0) {
@@ -104,7 +110,7 @@ void ShadowMmu::switch_root(VcpuRoots& v) {
       std::swap(v.current, *cached);
       std::rotate(v.previous.begin(), cached, cached + 1);
     } else {
-      if (v.current.top != 0) v.previous.insert(v.previous.begin(), v.current);
+      if (v.current.usable()) v.previous.insert(v.previous.begin(), v.current);
       v.current = wanted;
       if (v.previous.size() > options_.cached_roots) {
         drop_root(v.previous.back());
@@ -112,9 +118,9 @@ void ShadowMmu::switch_root(VcpuRoots& v) {
       }
     }
   }
-  ++count[v.current.top != 0 ? Counter::kRootCacheHits : Counter::kRootCacheMisses];
-  if (v.current.top != 0) {
-    sync_below(pages_.page(v.current.top));
+  ++count[v.current.usable() ? Counter::kRootCacheHits : Counter::kRootCacheMisses];
+  if (v.current.usable()) {
+    if (v.current.top != 0) sync_below(pages_.page(v.current.top));
     publish_root(v);
   } else {
     make_room(2);

@@ -9,6 +9,11 @@ ShadowMmu::ShadowMmu(P2m& p2m, const ShadowOptions& options)
   p2m_.add_listener(this);
 }
 
+ShadowMmu::ShadowMmu(P2m& p2m, const ShadowOptions& options, const AgileOptions& agile)
+    : ShadowMmu(p2m, options) {
+  agile_ = std::make_unique<agile::NestedPart>(p2m, agile);
+}
+
 ShadowMmu::~ShadowMmu() { p2m_.remove_listener(this); }
 
 void ShadowMmu::attach(VcpuState& cpu) {

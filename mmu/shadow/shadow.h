@@ -6,11 +6,14 @@
 #include <atomic>
 #include <memory>
 #include <optional>
+#include <tuple>
 #include <vector>
 
 #include "gnomon/backend.h"
+#include "gnomon/shadow/agile_options.h"
 #include "gnomon/shadow/options.h"
 #include "gnomon/x86/guest_walk.h"
+#include "mmu/agile/nested_part.h"
 #include "mmu/shadow/hardware.h"
 #include "mmu/shadow/page_cache.h"
 #include "mmu/vcpu_set.h"
@@ -41,7 +44,9 @@ struct Root {
   std::array<uint64_t, 4> pdpte{};
   uint32_t top = 0;   ///< page the processor's CR3 points to; 0: none yet
   uint32_t glue = 0;  ///< the level-3 page below it, where the guest has no such level
+  bool switched = false;  ///< agile paging: the guest's own root is walked, in nested mode
 
+  bool usable() const { return top != 0 || switched; }
   bool same_space(const Root& other) const {
     return cr3 == other.cr3 && role == other.role && pdpte == other.pdpte;
   }
@@ -52,15 +57,18 @@ struct VcpuRoots {
   PagingRules host_rules;  ///< of the processor that walks the shadow on behalf of this vCPU
   Root current;
   std::vector<Root> previous;           ///< most recent first
-  std::atomic<uint64_t> hardware{0};    ///< host address of the root table; 0: fault at once
+  /// Host address of the root table; 0: fault at once. Bit 0: it is the guest's own (Root::switched).
+  std::atomic<uint64_t> hardware{0};
 };
 
 class ShadowMmu final : public Backend, private DirtySink {
  public:
   ShadowMmu(P2m& p2m, const ShadowOptions& options);
+  /// Agile paging: `options` for the shadowed part (nothing goes out of sync in it).
+  ShadowMmu(P2m& p2m, const ShadowOptions& options, const AgileOptions& agile);
   ~ShadowMmu() override;
 
-  absl::string_view name() const override { return "shadow"; }
+  absl::string_view name() const override { return agile_ == nullptr ? "shadow" : "agile"; }
   void attach(VcpuState& cpu) override;
   void detach(VcpuState& cpu) override;
   Translation miss(VcpuState& cpu, Gva va, Access access) override;
@@ -70,7 +78,9 @@ class ShadowMmu final : public Backend, private DirtySink {
   void invpcid(VcpuState& cpu, InvpcidType type, uint16_t pcid, Gva va) override;
   StoreResult write_physical(VcpuState& cpu, Gpa at, uint64_t value, unsigned size) override;
   bool read_physical(VcpuState& cpu, Gpa at, unsigned size, uint64_t& value) override;
-  uint64_t table_bytes() const override { return pages_.bytes(); }
+  uint64_t table_bytes() const override {
+    return pages_.bytes() + (agile_ == nullptr ? 0 : agile_->tables().bytes());
+  }
   const Counters& counters() const override { return counters_; }
   void drop_caches() override;
   std::vector<AuditFinding> audit() const override;
@@ -98,10 +108,12 @@ class ShadowMmu final : public Backend, private DirtySink {
     uint64_t spte = 0;  ///< the leaf entry now in place; 0: none could be made
     ShadowPage* page = nullptr;
     unsigned index = 0;
+    bool switched = false;  ///< the walk goes on in nested mode before it gets to a leaf of ours
   };
   Mapped map(VcpuRoots& v, Gva va, const Walk<Gpa>& w, Rights rights, P2mEntry e);
   void place_marker(VcpuRoots& v, Gva va, const Walk<Gpa>& w, Rights rights);
-  ShadowPage* path_to(VcpuRoots& v, Gva va, const Walk<Gpa>& w, Rights leaf_rights, unsigned stop);
+  using Path = std::tuple<ShadowPage*, bool>;  ///< the page at `stop`; or null: no room, or (true) a switch
+  Path path_to(VcpuRoots& v, Gva va, const Walk<Gpa>& w, Rights leaf_rights, unsigned stop);
   ShadowPage* child(ShadowPage& parent, unsigned index, uint64_t gfn, Role role);
   ShadowPage* get_page(uint64_t gfn, Role role);
   unsigned leaf_level(const Walk<Gpa>& w, P2mEntry e) const;
@@ -142,6 +154,19 @@ class ShadowMmu final : public Backend, private DirtySink {
   void drop_roots_using(const ShadowPage& page);
   void publish_root(VcpuRoots& v);
 
+  // agile.cc: where the lower part of a walk is nested.
+  Translation miss_agile(VcpuRoots& v, Gva va, Access access);
+  FaultEnd handle_violation(VcpuRoots& v, const NestedViolation& at, Gva va, Access access,
+                            const Walk<Hpa>& hw);
+  bool place_switch(ShadowPage& parent, unsigned index, uint64_t gfn, Rights above);
+  bool table_goes_nested(uint32_t frame);
+  void leave_nested(uint32_t frame);
+  void forget_switches(uint32_t frame);
+  Gpa gpa_of_switch(const Walk<Hpa>& w, Gva va);
+  void agile_interval();
+  void revoke_nested(Gpa first, uint64_t frames, bool only_writing);
+  void audit_agile(std::vector<AuditFinding>& findings) const;
+
   // recycle.cc
   void make_room(unsigned pages);
   void zap(ShadowPage& page);
@@ -157,6 +182,7 @@ class ShadowMmu final : public Backend, private DirtySink {
   std::vector<std::unique_ptr<VcpuRoots>> vcpus_;  // by vCPU id
   mutable std::array<std::optional<PagingRules>, 32> rules_by_role_;  // made when first needed
   CpuModel model_;  // of the guest's processors, all alike
+  std::unique_ptr<agile::NestedPart> agile_;  // null: all is shadowed
   bool flush_needed_ = false;  // a link was replaced: walk caches may lead to the old page
 };
 

@@ -19,6 +19,7 @@ inline constexpr unsigned kEntries = 512;
 ///   a link    target = number of the child page
 ///   a leaf    target = p2m frame number of the first 4K frame it maps
 ///   a marker  target = p2m generation under which it was made
+///   a switch  target = p2m frame number of the guest table it leads to
 struct ShadowPage {
   uint32_t number = 0;  ///< own number; 0 for a header that is free
   Role role;

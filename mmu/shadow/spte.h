@@ -14,7 +14,7 @@
 namespace gnomon::shadow {
 
 /// Physical address width of the host processor that walks shadow tables; bit 51 is reserved for it.
-inline constexpr uint8_t kHostMaxPhyAddr = 46;
+inline constexpr uint8_t kHostMaxPhyAddr = 47;
 inline constexpr uint64_t kMmioBit = uint64_t{1} << 51;
 /// Host frames of a marker's field: bits 12..50.
 inline constexpr uint64_t kMmioFrameMask = bit_range(50, 12);
@@ -26,8 +26,18 @@ inline void store_spte(uint64_t& entry, uint64_t value) {
   std::atomic_ref<uint64_t>(entry).store(value, std::memory_order_release);
 }
 
+/// Agile paging: the entry holds the host address of a *guest* table, from which the walk goes on in nested
+/// mode; the rights composed above it are in three bits of their own.
+inline constexpr uint64_t kSwitchBit = uint64_t{1} << 52;
+inline constexpr unsigned kSwitchRightsShift = 53;
+
 constexpr bool is_present(uint64_t spte) { return (spte & pte::kPresent) != 0; }
 constexpr bool is_mmio(uint64_t spte) { return is_present(spte) && (spte & kMmioBit) != 0; }
+constexpr bool is_switch(uint64_t spte) { return is_present(spte) && (spte & kSwitchBit) != 0; }
+/// Does this present entry of a page at `level` lead to another shadow page?
+constexpr bool is_link(uint64_t spte, unsigned level) {
+  return level > 1 && is_present(spte) && (spte & (pte::kLarge | kMmioBit | kSwitchBit)) == 0;
+}
 constexpr bool is_writable(uint64_t spte) { return (spte & pte::kWritable) != 0; }
 constexpr bool shows_dirty(uint64_t spte) {
   constexpr uint64_t kAll = pte::kPresent | pte::kWritable | pte::kDirty;
@@ -53,6 +63,10 @@ constexpr uint64_t make_leaf(const LeafParts& p, unsigned level) {
 constexpr uint64_t make_link(Hpa table, Rights rights) {
   return Long4::make_table(table.value(), rights) | pte::kAccessed;
 }
+constexpr uint64_t make_switch(Hpa guest_table, Rights above) {
+  return make_link(guest_table, kAllRights) | kSwitchBit | uint64_t{above} << kSwitchRightsShift;
+}
+constexpr Rights switch_rights(uint64_t spte) { return spte >> kSwitchRightsShift & kAllRights; }
 constexpr bool fits_mmio(Gpa gpa) { return (gpa.value() & ~kMmioFrameMask & ~uint64_t{0xfff}) == 0; }
 /// `dirty` says that the guest's dirty flag is set, so that a store needs no walk either.
 constexpr uint64_t make_mmio(Gpa gpa, Rights rights, uint8_t key, bool dirty) {

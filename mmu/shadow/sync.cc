@@ -63,7 +63,7 @@ void ShadowMmu::invalidate_address(const Root& root, Gva va) {
   while (page->role.level > 1) {
     const unsigned index = Long4::index(va, page->role.level);
     const uint64_t entry = page->entries[index];
-    if (!is_present(entry) || is_mmio(entry) || (entry & pte::kLarge) != 0) return;
+    if (!is_link(entry, page->role.level)) return;
     page = &pages_.page(page->target[index]);
   }
   // Entries of tables in sync are right as they are; only what we do not watch can be stale.

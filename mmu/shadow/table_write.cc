@@ -78,6 +78,12 @@ void ShadowMmu::entries_written(uint32_t frame, unsigned offset, unsigned size) 
 StoreResult ShadowMmu::write_physical(VcpuState& cpu, Gpa at, uint64_t value, unsigned size) {
   VmExit exit(cpu, p2m_.lock());
   ++cpu.counters[Counter::kTableWrites];
+  if (agile_ != nullptr) {
+    agile_interval();
+    if (agile_->holds(p2m_.frame_index(at)) && agile_->first_write(p2m_.frame_index(at))) {
+      ++cpu.counters[Counter::kExitNestedViolation];
+    }
+  }
   const uint32_t frame = p2m_.frame_index(at);
   if (!store_is_legal(at, size) || !pages_.has_shadow(frame) || pages_.unsync(frame)) {
     return store_untracked(p2m_, at, value, size, cpu.counters);
@@ -93,6 +99,9 @@ StoreResult ShadowMmu::write_physical(VcpuState& cpu, Gpa at, uint64_t value, un
                          [&](ShadowPage& page, unsigned i) { pages_.drop(page, i); });
       });
     }
+  } else if (agile_ != nullptr && table_goes_nested(frame)) {
+    settle();
+    return store_untracked(p2m_, at, value, size, cpu.counters);
   } else if (can_unsync(frame)) {
     unsync_frame(frame);
     return store_untracked(p2m_, at, value, size, cpu.counters);

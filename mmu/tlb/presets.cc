@@ -104,9 +104,9 @@ TlbConfig dmt() {
   }};
 }
 
-// Sizes of the paging-structure caches of Intel and AMD processors are not published. These are the ones
-// that the DMT and ASAP simulators assume (2 entries of level 4, 4 of level 3, 32 of level 2), in both
-// dimensions, and the 16-entry nested TLB of Bhargava et al. (ASPLOS 2008).
+// Sizes of the paging-structure caches of Intel and AMD processors are not published. These are the
+// ones that the DMT and ASAP simulators assume (2 entries of level 4, 4 of level 3, 32 of level 2),
+// in both dimensions, and the 16-entry nested TLB of Bhargava et al. (ASPLOS 2008).
 WalkCacheConfig usual_walk_caches() {
   WalkCacheConfig c;
   for (WalkCacheGeometry* levels : {c.guest, c.host}) {

@@ -3,8 +3,8 @@
 
 #include "gnomon/tlb/tlb.h"
 
-// Flushing by renaming: what is flushed keeps its tags, under a context number that is never looked up
-// again. Rules:
+// Flushing by renaming: what is flushed keeps its tags, under a context number that is never looked
+// up again. Rules:
 //   - Every number in use (a value of context_ids_, or a current one of the untagged structures) has its
 //     bit set in live_; nothing else has.
 //   - live_.epoch grows whenever a number dies, so that full sets are looked at anew.
@@ -97,7 +97,8 @@ void Tlb::flush_all() {
   renew_current();
 }
 
-// A TLB so large that its entries are of nearly as many contexts as there are numbers is flushed instead.
+// A TLB so large that its entries are of nearly as many contexts as there are numbers is flushed
+// instead.
 void Tlb::number_contexts_anew() {
   std::vector<uint32_t> renamed(kMaxContext + 1);
   std::vector<bool> used(kMaxContext + 1);

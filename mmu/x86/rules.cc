@@ -13,7 +13,9 @@ namespace {
 bool permitted(const PagingRules& rules, AccessOp op, Privilege by, Rights r) {
   const bool user_page = (r & kRightUser) != 0;
   const bool writable = (r & kRightWrite) != 0;
-  const bool executable = (r & kRightExec) != 0 || !rules.nxe;
+  // Without NXE an entry with XD set is malformed, so the guest's own rights always include this one;
+  // the entries of a shadow pager may withhold it all the same (SMEP on a page made the kernel's).
+  const bool executable = (r & kRightExec) != 0;
   if (by == Privilege::kUser) {
     if (!user_page) return false;
     if (op == AccessOp::kWrite) return writable;

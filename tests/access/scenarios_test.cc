@@ -260,6 +260,23 @@ TEST_P(Scenario, SelfReferencingTables) {
   EXPECT_EQ(fault(pml4, kRead, kKernel), pf::kPresent | pf::kReserved);
 }
 
+// INVLPG names one address of a large page; every piece that the hardware keeps of it must go. Either a
+// TLB is told that it has a piece, or it is flushed when the directory entry changes.
+TEST_P(Scenario, InvlpgReachesEveryPieceOfALargePage) {
+  const uint64_t va = 0x7f00'0060'0000;
+  map_upper(va, kPD, kP | kW | kU, 0x2000);
+  store(at(kPD, va, 2), kPage1 | kP | kW | kU | kPS);
+  invlpg(va);
+  const Translation piece = access(va + 0x5000, kRead, kUser);
+  std::atomic<bool>& flush_requested = machine_->cpu().gate.flush_request;
+  flush_requested.store(false);
+  store(at(kPD, va, 2), kPage2 | kP | kW | kU | kPS);
+  invlpg(va);
+  EXPECT_TRUE(piece.size == PageSize::k2M || piece.splintered || flush_requested.load());
+  EXPECT_EQ(access(va + 0x5000, kRead, kUser).gpa, Gpa(kPage2 + 0x5000));
+  EXPECT_EQ(access(va, kRead, kUser).gpa, Gpa(kPage2));
+}
+
 // A page table that stops being one, and a page that becomes one: PS set and cleared.
 TEST_P(Scenario, LargePageBecomesTableAndBack) {
   const uint64_t va = 0x7f00'0060'3000;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Any bytes at all as a recording: the reader must not depend on how they arrive, must account for every
-// line, and may only hand out records that a guest can make.
+// Any bytes at all as a recording: the reader must not depend on how they arrive, must account for
+// every line, and may only hand out records that a guest can make.
 #include <cstdint>
 #include <cstdlib>
 #include <vector>

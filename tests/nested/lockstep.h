@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "gnomon/memory/p2m.h"
 #include "gnomon/tlb/walk_caches.h"
 #include "mmu/native/native.h"
 #include "mmu/nested/nested.h"
@@ -192,8 +193,10 @@ class Lockstep {
     if (!x.ok() || a.probe) return "";
     if (x.rights != y.rights || x.key != y.key || x.global != y.global) return differ("rights");
     if (y.size > x.size) return differ("size");
-    if ((y.dirty && !x.dirty) || (a.write() && !y.dirty)) return differ("dirty");
+    // The nested side marks walked tables dirty (accessed and dirty flags), so a page may be writable there
+    // that is still logged on the native side.
     const P2mEntry e = nested_.p2m.lookup(y.gpa);
+    if ((y.dirty && !x.dirty && !e.writable()) || (a.write() && !y.dirty)) return differ("dirty");
     if (!e.is_ram() || y.hpa != e.frame().with_offset(PageSize::k4K, y.gpa.value())) return differ("frame");
     return same_tables() ? "" : differ("accessed and dirty flags");
   }

@@ -11,9 +11,9 @@
 #include "gnomon/tlb/entry.h"
 #include "gnomon/x86/rules.h"
 
-// The TLB of config.h simulated as literally as possible: every entry says whose it is, every flush visits
-// every entry, replacement follows its textbook definition. It shares no code with the engine beyond the
-// configuration and the plain data types.
+// The TLB of config.h simulated as literally as possible: every entry says whose it is, every flush
+// visits every entry, replacement follows its textbook definition. It shares no code with the
+// engine beyond the configuration and the plain data types.
 
 namespace gnomon::naive {
 

@@ -9,8 +9,8 @@
 #include "tests/scenario/random.h"
 #include "tests/tlb/naive_tlb.h"
 
-// Every hit, miss and entry of the engine's TLB against the literal simulation, on random streams with all
-// page sizes, PCIDs, machines, globals, denied accesses and every kind of invalidation.
+// Every hit, miss and entry of the engine's TLB against the literal simulation, on random streams
+// with all page sizes, PCIDs, machines, globals, denied accesses and every kind of invalidation.
 
 namespace gnomon {
 namespace {

@@ -24,7 +24,8 @@ struct Reading {
   LackeyStats stats;
 };
 
-/// Everything in `text`, handed to the reader `piece` bytes at a time and taken `at_once` at a time.
+/// Everything in `text`, handed to the reader `piece` bytes at a time and taken `at_once` at a
+/// time.
 Reading read_all(absl::string_view text, Mode mode = Mode::kStrict, size_t piece = ~size_t{0},
                  size_t buffer = LackeyReader::kDefaultBuffer, size_t at_once = 7) {
   MemoryBytes bytes(text, "trace", piece);
@@ -102,7 +103,8 @@ TEST(LackeyReader, KeepsTheRecordThatAMessageIsGluedTo) {
 TEST(LackeyReader, ReportsACutLastLine) {
   const std::string text(kShort.substr(0, kShort.rfind(" M")));
   for (size_t length = 0; length < 13; ++length) {
-    const Reading r = read_all(absl::StrCat(text, absl::string_view(" M 0421C7CC,4").substr(0, length)));
+    const Reading r =
+        read_all(absl::StrCat(text, absl::string_view(" M 0421C7CC,4").substr(0, length)));
     EXPECT_TRUE(r.status.ok()) << r.status;
     EXPECT_EQ(r.records.size(), 3u) << length;
     EXPECT_EQ(r.stats.cut_off, length > 0) << length;
@@ -207,7 +209,8 @@ TEST(OpenBytes, ADirectoryCannotBeRead) {
   ASSERT_TRUE(source.ok());
   LackeyReader reader(**source);
   TraceRecord record;
-  EXPECT_EQ(reader.read(absl::MakeSpan(&record, 1)).status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(reader.read(absl::MakeSpan(&record, 1)).status().code(),
+            absl::StatusCode::kUnavailable);
 }
 
 std::vector<Reference> references_of(absl::string_view text, size_t at_once) {

@@ -44,7 +44,8 @@ uint64_t tables_for(uint64_t pages) { return 1 + 1 + 1 + (pages + 511) / 512; }
 
 class SequentialTouch : public ::testing::TestWithParam<uint64_t> {};
 
-// Each page faults once; the walk that faults and the one that is made again both count, without a TLB.
+// Each page faults once; the walk that faults and the one that is made again both count, without a
+// TLB.
 TEST_P(SequentialTouch, CostsWhatArithmeticSays) {
   const uint64_t pages = GetParam();
   constexpr int kRounds = 3;
@@ -71,7 +72,8 @@ TEST_P(SequentialTouch, CostsWhatArithmeticSays) {
   EXPECT_EQ(g.rights_added, 0u);
   EXPECT_EQ(g.tables, tables_for(pages));
   EXPECT_EQ(g.entry_stores, pages + tables_for(pages) - 1);
-  EXPECT_EQ(g.clearing_stores, 512 * (tables_for(pages) - 1));  // the root was cleared while booting
+  EXPECT_EQ(g.clearing_stores,
+            512 * (tables_for(pages) - 1));  // the root was cleared while booting
   EXPECT_EQ(c[Counter::kTableWrites], g.entry_stores + g.clearing_stores);
   EXPECT_EQ(c[Counter::kTableReads], 4 * pages);
   EXPECT_EQ(m->guest_frames(), 1 + pages + tables_for(pages));
@@ -95,7 +97,7 @@ TEST(ReplayMachine, APageGetsRightsAsTheProgramNeedsThem) {
     uint64_t added;
   };
   const Case kCases[] = {
-      {{kRead, kWrite, kRead}, 0},  {{kWrite, kFetch, kFetch}, 1}, {{kFetch, kRead, kFetch}, 0},
+      {{kRead, kWrite, kRead}, 0},   {{kWrite, kFetch, kFetch}, 1}, {{kFetch, kRead, kFetch}, 0},
       {{kFetch, kWrite, kFetch}, 1}, {{kRead, kFetch, kWrite}, 1},
   };
   for (const absl::string_view tlb : {"none", "zen4"}) {
@@ -174,13 +176,15 @@ std::vector<Reference> mixed_references(uint64_t seed, size_t count) {
     z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
     return z ^ (z >> 31);
   };
-  constexpr uint64_t kRegions[] = {0x40'0000, 0x7fff'ff00'0000, 0x1'0000'0000, 0xffff'ffff'ff60'0000};
+  constexpr uint64_t kRegions[] = {0x40'0000, 0x7fff'ff00'0000, 0x1'0000'0000,
+                                   0xffff'ffff'ff60'0000};
   std::vector<Reference> references;
   for (size_t i = 0; i < count; ++i) {
     const uint64_t r = next();
     const uint64_t page = r >> 8 & (r & 1 ? 0x3f : 0x3ff);
-    references.push_back({Gva((kRegions[r >> 4 & 3] & ~0x3f'ffffull) + page * kPage + (r >> 32 & 0xff8)),
-                          static_cast<AccessOp>((r >> 20) % 3), i + 1});
+    references.push_back(
+        {Gva((kRegions[r >> 4 & 3] & ~0x3f'ffffull) + page * kPage + (r >> 32 & 0xff8)),
+         static_cast<AccessOp>((r >> 20) % 3), i + 1});
   }
   return references;
 }
@@ -204,6 +208,12 @@ TEST(CompareGuests, EveryBackendLeavesTheSameGuest) {
         ASSERT_TRUE(m->run(references).ok()) << backend.name;
         EXPECT_THAT(compare_guests(*reference, *m), IsEmpty()) << backend.name;
         EXPECT_THAT(m->backend().audit(), IsEmpty()) << backend.name;
+        // What the guest itself did is not the backend's to change.
+        for (const Counter c : {Counter::kAccesses, Counter::kGuestFaults, Counter::kCr3Loads,
+                                Counter::kInvlpgs, Counter::kTableWrites, Counter::kTableReads}) {
+          EXPECT_EQ(m->counters()[c], reference->counters()[c])
+              << backend.name << ": " << info(c).name;
+        }
       }
     }
   }

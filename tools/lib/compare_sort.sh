@@ -2,14 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # The demonstration behind `tools/run`: records sort(1) at work on a generated file with valgrind and
-# replays the recording at once; nothing of it is stored. Options are handed on to `gnomon compare`.
-# GNOMON_DEMO_LINES (3000) sets the length of the file.
+# replays the recording at once, in four processes that take turns; nothing of it is stored. Options are
+# handed on to `gnomon compare`. GNOMON_DEMO_LINES (5000) sets the length of the file.
 #
 # Exit status: that of `gnomon compare`; 2 when the recording could not be made.
 set -euo pipefail
 
 gnomon=${GNOMON_BIN:?set GNOMON_BIN to the gnomon program}
-lines=${GNOMON_DEMO_LINES:-3000}
+lines=${GNOMON_DEMO_LINES:-5000}
 
 command -v valgrind >/dev/null || {
   echo "compare_sort: valgrind is not installed" >&2
@@ -43,7 +43,7 @@ record() {
 }
 
 set +e
-record 2>"$scratch/errors" | "$gnomon" compare - "$@"
+record 2>"$scratch/errors" | "$gnomon" compare - --processes 4 "$@"
 status=("${PIPESTATUS[@]}")
 set -e
 if [ "${status[1]}" != 0 ]; then exit "${status[1]}"; fi

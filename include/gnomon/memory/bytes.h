@@ -6,7 +6,8 @@
 #include <cstdint>
 
 // A guest's stores and loads on bytes of host memory that other vCPUs may use at the same time. An
-// aligned access of 1, 2, 4 or 8 bytes is a single one, as on the processor; others go byte by byte.
+// aligned access of 1, 2, 4 or 8 bytes is a single one, as on the processor; others go byte by
+// byte.
 
 namespace gnomon {
 

@@ -33,9 +33,10 @@ namespace tlb_internal {
 
 // A tag is one word:   63      47 46          2 1  0
 //                     | context  |    vpn      | size |
-// A context stands for one (machine, PCID), or for the globals of one machine, since its last flush.
-// Flushing gives it another number; tags of the old number then match nothing. Context 0 is never given
-// out, so that a zero word is an invalid entry, and neither is the last, which matches nothing.
+// A context stands for one (machine, PCID), or for the globals of one machine, since its last
+// flush. Flushing gives it another number; tags of the old number then match nothing. Context 0 is
+// never given out, so that a zero word is an invalid entry, and neither is the last, which matches
+// nothing.
 inline constexpr unsigned kContextShift = 47;
 inline constexpr uint32_t kMaxContext = (1u << 17) - 2;
 inline constexpr uint64_t kNoContext = uint64_t{kMaxContext + 1} << kContextShift;
@@ -61,7 +62,8 @@ struct Liveness {
   }
 };
 
-/// One structure: sets of ways, with tags, entries and recency apart so that a search reads tags only.
+/// One structure: sets of ways, with tags, entries and recency apart so that a search reads tags
+/// only.
 class TlbArray {
  public:
   static constexpr uint32_t kNone = ~uint32_t{0};
@@ -71,8 +73,8 @@ class TlbArray {
   const TlbStructureConfig& config() const { return config_; }
   uint32_t sets() const { return sets_; }
 
-  /// `vpn` modulo the number of sets: a mask, or a multiplication by the precomputed inverse, which is
-  /// exact because vpn < 2^45 and sets <= 2^16.
+  /// `vpn` modulo the number of sets: a mask, or a multiplication by the precomputed inverse, which
+  /// is exact because vpn < 2^45 and sets <= 2^16.
   uint32_t set_of(uint64_t vpn) const {
     if (inverse_ == 0) return static_cast<uint32_t>(vpn) & (sets_ - 1);
     return static_cast<uint32_t>(vpn - quotient(vpn) * sets_);
@@ -83,8 +85,8 @@ class TlbArray {
     return static_cast<uint64_t>(Wide{inverse_} * vpn >> 64);
   }
 
-  /// The slot that holds `page` (a page_tag) in either context, or kNone. Should both a local and a global
-  /// entry match (software made a page global without INVLPG), the lower way answers.
+  /// The slot that holds `page` (a page_tag) in either context, or kNone. Should both a local and a
+  /// global entry match (software made a page global without INVLPG), the lower way answers.
   uint32_t find(uint64_t page, Contexts contexts) const {
     const uint64_t local = page | contexts.local;
     const uint64_t global = page | contexts.global;
@@ -106,8 +108,8 @@ class TlbArray {
     touch(slot);
   }
 
-  /// Writes `entry` under `page` in `context` (shifted into place): over the slot `same` that holds this
-  /// page already, or in place of a victim. Returns the slot.
+  /// Writes `entry` under `page` in `context` (shifted into place): over the slot `same` that holds
+  /// this page already, or in place of a victim. Returns the slot.
   uint32_t fill(uint64_t page, uint64_t context, uint32_t same, const TlbEntry& entry);
   enum class Why : uint8_t { kInvalidated, kDenied };
   void drop(uint32_t slot, Why why);
@@ -148,8 +150,8 @@ class TlbArray {
 
   std::vector<uint64_t> tags_;
   std::vector<TlbEntry> entries_;
-  // The epoch of liveness at which every way of the set was seen valid: nothing to look for until it
-  // changes.
+  // The epoch of liveness at which every way of the set was seen valid: nothing to look for until
+  // it changes.
   std::vector<uint64_t> full_at_;
 
   std::vector<uint64_t> stamps_;  // kLru: last use; kFifo: fill

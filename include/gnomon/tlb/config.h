@@ -55,8 +55,8 @@ struct TlbStructureConfig {
   uint32_t ways = 0;  ///< 0: fully associative
   std::vector<TlbSize> sizes = {{PageSize::k4K, 0}};
   Replacement replacement = Replacement::kLru;
-  /// Entries carry the PCID and the machine's number (VPID). An untagged structure loses what is not
-  /// global whenever the PCID changes, and everything when the machine does.
+  /// Entries carry the PCID and the machine's number (VPID). An untagged structure loses what is
+  /// not global whenever the PCID changes, and everything when the machine does.
   bool tagged = true;
   uint64_t seed = 1;  ///< of kRandom
 };
@@ -77,8 +77,8 @@ struct WalkCacheGeometry {
   uint32_t ways = 0;  ///< 0: fully associative
 };
 
-/// Paging-structure caches by level of the entry they hold: [2] holds entries of page directories (which
-/// point to page tables), up to [5]. Indices 0 and 1 are unused.
+/// Paging-structure caches by level of the entry they hold: [2] holds entries of page directories
+/// (which point to page tables), up to [5]. Indices 0 and 1 are unused.
 struct WalkCacheConfig {
   static constexpr uint32_t kMaxEntries = 1u << 16;
 

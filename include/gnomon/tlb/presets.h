@@ -9,8 +9,8 @@
 
 namespace gnomon {
 
-/// The TLBs and walk caches of a processor, or of another simulator. Geometries are as published; no
-/// vendor publishes its replacement policy, so that LRU is assumed throughout.
+/// The TLBs and walk caches of a processor, or of another simulator. Geometries are as published;
+/// no vendor publishes its replacement policy, so that LRU is assumed throughout.
 struct TlbPreset {
   absl::string_view name;
   absl::string_view description;

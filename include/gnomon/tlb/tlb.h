@@ -32,24 +32,25 @@ struct TlbStatistics {
   std::vector<Structure> structures;
 };
 
-/// A TLB hierarchy of one logical processor, exact with respect to its configuration: the same calls give
-/// the same hits, misses and victims as a literal simulation of every set would.
+/// A TLB hierarchy of one logical processor, exact with respect to its configuration: the same
+/// calls give the same hits, misses and victims as a literal simulation of every set would.
 ///
 ///   auto tlb = Tlb::create(config).value();
 ///   if (const TlbEntry* e = tlb->lookup(va, access, pcid, rules)) …
 ///   else tlb->insert(va, access, translation, pcid);
 ///
-/// Each level is searched from the smallest page size to the largest. A hit in level 2 fills level 1. An
-/// entry that does not permit the access is dropped where it is met and the search goes on; so is one that
-/// is not dirty when a write meets it.
-/// Addresses that are not canonical in 57 bits never hit and are never kept.
+/// Each level is searched from the smallest page size to the largest. A hit in level 2 fills level
+/// 1. An entry that does not permit the access is dropped where it is met and the search goes on;
+/// so is one that is not dirty when a write meets it. Addresses that are not canonical in 57 bits
+/// never hit and are never kept.
 class Tlb {
  public:
   static absl::StatusOr<std::unique_ptr<Tlb>> create(const TlbConfig& config);
   Tlb(const Tlb&) = delete;
   Tlb& operator=(const Tlb&) = delete;
 
-  /// The entry that answers, valid until the next call; nullptr: walk. `hit_level()` says where it was.
+  /// The entry that answers, valid until the next call; nullptr: walk. `hit_level()` says where it
+  /// was.
   const TlbEntry* lookup(Gva va, Access access, uint16_t pcid, const PagingRules& rules) {
     if (pcid != pcid_) [[unlikely]] switch_to(pcid, vpid_);
     const Hint& hint = hints_[hint_index(va, access.op)];
@@ -67,19 +68,21 @@ class Tlb {
   /// 1 or 2 after a hit, 0 after a miss.
   unsigned hit_level() const { return hit_level_; }
 
-  /// Keeps a translation that a walk for `access` found, in the structures that serve its operation.
-  /// Does nothing unless it is a cacheable one.
+  /// Keeps a translation that a walk for `access` found, in the structures that serve its
+  /// operation. Does nothing unless it is a cacheable one.
   void insert(Gva va, Access access, const Translation& t, uint16_t pcid);
 
-  /// Drops what translates `va` in the context `pcid`, of any size, and if it may hold pieces of a larger
-  /// guest page, all pieces within the same 1G. Global entries only with `globals` (INVLPG; not INVPCID).
+  /// Drops what translates `va` in the context `pcid`, of any size, and if it may hold pieces of a
+  /// larger guest page, all pieces within the same 1G. Global entries only with `globals` (INVLPG;
+  /// not INVPCID).
   void invalidate_page(Gva va, uint16_t pcid, bool globals = true);
   void flush_pcid(uint16_t pcid);  ///< all but globals, of one PCID
   void flush_non_global();         ///< all but globals, of every PCID of this machine
   void flush_vpid();               ///< everything of this machine
   void flush_all();                ///< everything
 
-  /// Whose translations are looked up and kept from now on: the number of a virtual machine. 0 at first.
+  /// Whose translations are looked up and kept from now on: the number of a virtual machine. 0 at
+  /// first.
   void set_vpid(uint16_t vpid) {
     if (vpid != vpid_) switch_to(pcid_, vpid);
   }
@@ -102,9 +105,9 @@ class Tlb {
   using TlbArray = tlb_internal::TlbArray;
   using Contexts = tlb_internal::Contexts;
 
-  // Remembers in which slot of level 1 the last access to a 4K page hit. It changes no answer: it must
-  // name the slot that a search would find, which an insertion can change only by adding a smaller page, or
-  // a global one of the same size beside a local one.
+  // Remembers in which slot of level 1 the last access to a 4K page hit. It changes no answer: it
+  // must name the slot that a search would find, which an insertion can change only by adding a
+  // smaller page, or a global one of the same size beside a local one.
   struct Hint {
     uint64_t page = 0;     // see hint_page
     uint64_t context = 0;  // hint_context_ at the time

@@ -98,12 +98,13 @@ struct WalkCacheStatistics {
   uint64_t nested_hits = 0, nested_misses = 0;
 };
 
-/// The paging-structure caches of one logical processor (SDM vol. 3, 4.10.3) and their relatives in the
-/// nested dimension. The cache of level n holds entries that were read at level n and point to a table
-/// of level n-1, keyed by the address bits that select them and by PCID, with the rights composed from
-/// the root down. Only entries that are present, have their accessed flag set and map no page may be
-/// kept; entries are never global. `table` means what its user says: a Gpa in a native walk, an Hpa under
-/// shadow paging (or of a guest table whose host walk is already folded in).
+/// The paging-structure caches of one logical processor (SDM vol. 3, 4.10.3) and their relatives in
+/// the nested dimension. The cache of level n holds entries that were read at level n and point to
+/// a table of level n-1, keyed by the address bits that select them and by PCID, with the rights
+/// composed from the root down. Only entries that are present, have their accessed flag set and map
+/// no page may be kept; entries are never global. `table` means what its user says: a Gpa in a
+/// native walk, an Hpa under shadow paging (or of a guest table whose host walk is already folded
+/// in).
 ///
 ///   Walk<Gpa> w = cached_walk<Long4>(&caches, memory, root, va, pcid, access, rules);
 class WalkCaches {
@@ -136,8 +137,8 @@ class WalkCaches {
     const CachedTable c = lookup<Format>(va, pcid, root.level);
     return c.level == 0 ? root : WalkStart<Addr>{c.level, Addr(c.table), c.rights};
   }
-  /// Keeps what the walk `w` read above its last entry. After a fault these entries have their accessed
-  /// flag only if the processor sets it on the way down.
+  /// Keeps what the walk `w` read above its last entry. After a fault these entries have their
+  /// accessed flag only if the processor sets it on the way down.
   template <class Format, class Addr>
   void remember(const Walk<Addr>& w, Gva va, uint16_t pcid, const PagingRules& rules) {
     if (!w.ok() && !rules.accessed_before_fault) return;
@@ -153,11 +154,11 @@ class WalkCaches {
   CachedTable lookup_host(Gpa gpa, unsigned top);
   void fill_host(unsigned level, Gpa gpa, uint64_t table, Rights rights);
 
-  /// INVLPG, INVPCID type 0, MOV to CR3 and INVPCID type 1 all drop every entry of the PCID, whatever the
-  /// address (SDM vol. 3, 4.10.4.1).
+  /// INVLPG, INVPCID type 0, MOV to CR3 and INVPCID type 1 all drop every entry of the PCID,
+  /// whatever the address (SDM vol. 3, 4.10.4.1).
   void flush_pcid(uint16_t pcid);
-  /// All PCIDs: MOV to CR4 that changes PGE, INVPCID types 2 and 3, … . The host dimension stays, because
-  /// it depends on guest-physical addresses only (28.4.3.1).
+  /// All PCIDs: MOV to CR4 that changes PGE, INVPCID types 2 and 3, … . The host dimension stays,
+  /// because it depends on guest-physical addresses only (28.4.3.1).
   void flush_guest();
   /// The host dimension: the nested TLB and the host paging-structure caches. Whoever keeps
   /// host-physical tables in the guest part calls flush_all instead (INVEPT drops both).
@@ -192,9 +193,10 @@ class WalkCaches {
   WalkCacheStatistics statistics_;
 };
 
-/// `walk` with the help of `caches` (may be null). A fault that a walk from a cached table meets drops the
-/// caches of the PCID (SDM vol. 3, 4.10.4.1, on page faults) and is looked for again from the root, so that
-/// entries which software made more permissive without invalidating them cause no fault.
+/// `walk` with the help of `caches` (may be null). A fault that a walk from a cached table meets
+/// drops the caches of the PCID (SDM vol. 3, 4.10.4.1, on page faults) and is looked for again from
+/// the root, so that entries which software made more permissive without invalidating them cause no
+/// fault.
 template <class Format, class M>
 Walk<typename M::Address> cached_walk(WalkCaches* caches, M& memory,
                                       WalkStart<typename M::Address> root, Gva va, uint16_t pcid,

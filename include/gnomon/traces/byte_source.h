@@ -18,8 +18,8 @@ namespace gnomon {
 class ByteSource {
  public:
   virtual ~ByteSource() = default;
-  /// Fills the front of `to` and returns how many bytes, 0 only at the end. It may return fewer than
-  /// asked for. Errors: Unavailable, when the system cannot read on.
+  /// Fills the front of `to` and returns how many bytes, 0 only at the end. It may return fewer
+  /// than asked for. Errors: Unavailable, when the system cannot read on.
   virtual absl::StatusOr<size_t> read(absl::Span<char> to) = 0;
   /// For messages: the file's name, "standard input".
   virtual absl::string_view name() const = 0;
@@ -27,7 +27,8 @@ class ByteSource {
   virtual std::optional<uint64_t> total_bytes() const { return std::nullopt; }
 };
 
-/// A file by name, or standard input for "-". NotFound or FailedPrecondition when it cannot be opened.
+/// A file by name, or standard input for "-". NotFound or FailedPrecondition when it cannot be
+/// opened.
 absl::StatusOr<std::unique_ptr<ByteSource>> open_bytes(absl::string_view path);
 
 /// Bytes in memory, which must outlive the source; handed out at most `piece` at a time.

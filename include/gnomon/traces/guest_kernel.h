@@ -13,8 +13,8 @@
 
 namespace gnomon {
 
-/// What the guest's memory management has done. Every store below is one 8-byte store of the guest to
-/// its own memory, and so is in the counter `table_writes` too.
+/// What the guest's memory management has done. Every store below is one 8-byte store of the guest
+/// to its own memory, and so is in the counter `table_writes` too.
 struct GuestStats {
   uint64_t pages_mapped = 0;     ///< page faults answered with a new page
   uint64_t rights_added = 0;     ///< page faults answered with more rights for a mapped page
@@ -23,14 +23,14 @@ struct GuestStats {
   uint64_t clearing_stores = 0;  ///< stores that cleared new table pages, 512 each
 };
 
-/// The memory management of a minimal 64-bit guest kernel: demand paging into 4-level tables that it
-/// keeps in guest memory. It touches them as a kernel does, by loads and stores of the guest, so that
-/// every backend sees each one.
+/// The memory management of a minimal 64-bit guest kernel: demand paging into 4-level tables that
+/// it keeps in guest memory. It touches them as a kernel does, by loads and stores of the guest, so
+/// that every backend sees each one.
 ///
-/// A page that is not present gets a frame of zeros (taken as already zero, as from a kernel's pool of
-/// cleared pages). First touched by a fetch it may be executed and read, else read and written. A
-/// later access of the other sort adds what it needs. Nothing is ever unmapped, so no INVLPG is needed:
-/// a processor drops a cached translation that made an access fault (SDM vol. 3, 4.10.4.1).
+/// A page that is not present gets a frame of zeros (taken as already zero, as from a kernel's pool
+/// of cleared pages). First touched by a fetch it may be executed and read, else read and written.
+/// A later access of the other sort adds what it needs. Nothing is ever unmapped, so no INVLPG is
+/// needed: a processor drops a cached translation that made an access fault (SDM vol. 3, 4.10.4.1).
 class GuestKernel {
  public:
   enum class Result : uint8_t {
@@ -40,7 +40,8 @@ class GuestKernel {
     kUnexplained,  ///< the tables already permit the access: whoever reported the fault is wrong
   };
 
-  /// Guest RAM is [0, memory_bytes). Frame 0 is never used, so that an entry of zeros names no page.
+  /// Guest RAM is [0, memory_bytes). Frame 0 is never used, so that an entry of zeros names no
+  /// page.
   GuestKernel(Backend& mmu, VcpuState& cpu, uint64_t memory_bytes)
       : mmu_(mmu), cpu_(cpu), frames_(memory_bytes >> shift_of(PageSize::k4K)) {}
 

@@ -56,8 +56,8 @@ class LackeyReader {
                         size_t buffer_bytes = kDefaultBuffer);
 
   /// Fills the front of `out` (not empty) with the next records and returns how many; 0 only at the
-  /// end. Errors come after all records before them, and stay: InvalidArgument naming source, line, byte
-  /// offset and what is wrong there; what the source reports.
+  /// end. Errors come after all records before them, and stay: InvalidArgument naming source, line,
+  /// byte offset and what is wrong there; what the source reports.
   absl::StatusOr<size_t> read(absl::Span<TraceRecord> out);
 
   const LackeyStats& stats() const { return stats_; }

@@ -14,17 +14,14 @@
 
 namespace gnomon {
 
-
-
-
 /// Turns records into references: a modify is a load, then a store; an access that crosses a page
 /// boundary is two, lower page first.
 class ReferenceStream {
  public:
   explicit ReferenceStream(LackeyReader& reader) : reader_(reader), records_(kRecordsAtOnce) {}
 
-  /// Fills the front of `out` with the next references; fewer than asked for only at the end. An error
-  /// of the reader comes after all references before it.
+  /// Fills the front of `out` with the next references; fewer than asked for only at the end. An
+  /// error of the reader comes after all references before it.
   absl::StatusOr<size_t> read(absl::Span<Reference> out);
 
  private:

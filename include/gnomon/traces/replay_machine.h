@@ -23,8 +23,8 @@ namespace gnomon {
 struct ReplayOptions {
   /// As for create_backend: a name, with options after a colon.
   std::string backend = "native";
-  /// Guest RAM, in whole 4K frames. Host memory is taken only where the guest touches its own. A machine
-  /// that is too small ends the replay; one that is too large costs nothing.
+  /// Guest RAM, in whole 4K frames. Host memory is taken only where the guest touches its own. A
+  /// machine that is too small ends the replay; one that is too large costs nothing.
   uint64_t memory_bytes = uint64_t{4} << 30;
   /// Largest host page behind guest RAM. Larger ones shorten nested walks, and take host memory in
   /// larger pieces.
@@ -39,18 +39,19 @@ struct ReplayOptions {
   bool move_data = false;
 };
 
-/// One simulated machine with one vCPU and one MMU backend, whose guest is a GuestKernel and processes
-/// that do what the recording says. Machines given the same references have the same guest, whatever
-/// their backends: what differs is the cost.
+/// One simulated machine with one vCPU and one MMU backend, whose guest is a GuestKernel and
+/// processes that do what the recording says. Machines given the same references have the same
+/// guest, whatever their backends: what differs is the cost.
 class ReplayMachine {
  public:
-  /// Errors: InvalidArgument (unknown backend or preset, bad option), ResourceExhausted (no memory for the guest).
+  /// Errors: InvalidArgument (unknown backend or preset, bad option), ResourceExhausted (no memory
+  /// for the guest).
   static absl::StatusOr<std::unique_ptr<ReplayMachine>> create(const ReplayOptions& options);
   ~ReplayMachine();
 
-  /// Runs the references, which must be whole slices but for the last call. Errors: ResourceExhausted
-  /// (the guest or the host ran out of memory), Internal (the backend answered what cannot be); each
-  /// names the record. Then the machine cannot go on.
+  /// Runs the references, which must be whole slices but for the last call. Errors:
+  /// ResourceExhausted (the guest or the host ran out of memory), Internal (the backend answered
+  /// what cannot be); each names the record. Then the machine cannot go on.
   absl::Status run(absl::Span<const Reference> references);
 
   /// Counts from here on (after warm-up); caches stay as they are.
@@ -95,8 +96,8 @@ class ReplayMachine {
   GuestStats guest_before_;
 };
 
-/// The first difference between the guest memories of two machines that ran the same references, with
-/// their page tables and the accessed and dirty bits in them; empty if there is none.
+/// The first difference between the guest memories of two machines that ran the same references,
+/// with their page tables and the accessed and dirty bits in them; empty if there is none.
 std::string compare_guests(const ReplayMachine& a, const ReplayMachine& b);
 
 }  // namespace gnomon

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The README shows what the program prints: each `console` block of it is run, and what comes out
+// must have the same shape (rows, columns, words; digits aside).
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/strip.h"
+#include "tests/cli/run_program.h"
+
+namespace gnomon::cli_test {
+namespace {
+
+struct Block {
+  std::string command;
+  std::string output;
+};
+
+std::vector<Block> console_blocks(const std::string& file) {
+  std::ifstream in(file);
+  EXPECT_TRUE(in) << file;
+  std::vector<Block> blocks;
+  bool inside = false;
+  for (std::string line; std::getline(in, line);) {
+    if (line == "```console") {
+      inside = true;
+    } else if (line == "```") {
+      inside = false;
+    } else if (inside && absl::StartsWith(line, "$ ")) {
+      blocks.push_back({line.substr(2), ""});
+    } else if (inside && !blocks.empty()) {
+      absl::StrAppend(&blocks.back().output, line, "\n");
+    }
+  }
+  return blocks;
+}
+
+/// The command as it is run here: the built program in the place of tools/run, which would build
+/// it.
+std::string runnable(const std::string& command) {
+  const std::string demo =
+      absl::StrCat("GNOMON_BIN='", GNOMON_TEST_TOOL, "' GNOMON_DEMO_LINES=", "1000 bash '",
+                   GNOMON_TEST_SOURCE_DIR, "/tools/lib/compare_sort.sh'");
+  if (command == "tools/run") return demo;
+  return absl::StrReplaceAll(command, {{"tools/run ", "gnomon "}});
+}
+
+TEST(Readme, ItsCommandsPrintWhatItShows) {
+  if (run("command -v valgrind").status != 0) GTEST_SKIP() << "valgrind is not installed";
+  const std::vector<Block> blocks =
+      console_blocks(absl::StrCat(GNOMON_TEST_SOURCE_DIR, "/README.md"));
+  EXPECT_GE(blocks.size(), 1u);
+  for (const Block& block : blocks) {
+    const Finished f = run(runnable(block.command));
+    EXPECT_EQ(f.status, 0) << block.command << "\n" << f.err;
+    EXPECT_EQ(shape_of(f.out), shape_of(block.output)) << block.command;
+  }
+}
+
+}  // namespace
+}  // namespace gnomon::cli_test
