@@ -23,6 +23,17 @@ void P2m::for_each_piece(Gpa first, uint64_t frames, F&& f) const {
 }
 
 void P2m::start_dirty_log(Gpa first, uint64_t frames) {
+  // A large host page is logged as a whole or not at all, so that no translation of it can be both.
+  if (frames != 0) {
+    const Gpa last = Gpa::from_frame(first.frame() + std::min(frames - 1, ~first.frame()));
+    for (const Gpa end : {first, last}) {
+      const P2mEntry e = lookup(end);
+      const uint64_t span = bytes_of(e.size()) >> shift_of(PageSize::k4K);
+      const uint64_t base = end.page_base(e.size()).frame();
+      const bool cut = base < first.frame() || base + span - 1 > last.frame();
+      if (e.is_ram() && cut) split(end).IgnoreError();
+    }
+  }
   for_each_piece(first, frames, [&](uint32_t number, Gpa gpa, uint32_t count) {
     tell(gpa, count, Change::kWriteProtected);
     for (uint32_t i = number; i < number + count; ++i) set_entry(i, entry(i).with_log(true, false));

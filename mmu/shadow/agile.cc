@@ -48,7 +48,7 @@ Translation ShadowMmu::miss_agile(VcpuRoots& v, Gva va, Access access) {
                        : walk<AgileFormat<4>>(tables, root, va, access, v.host_rules);
       const uint64_t entry = hw.entry[hw.level];
       switched = hw.ok() && is_switch(entry);
-      if (hw.ok() && !switched) return translated(hw, gpa_of(hw, va));
+      if (hw.ok() && !switched) return translated(hw, origin_of(hw, va));
       if (switched) {
         nested = {hw.level - 1u, Hpa(entry & pte::kFrameMask), switch_rights(entry)};
       }

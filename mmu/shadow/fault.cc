@@ -24,12 +24,14 @@ constexpr int kMaxRounds = 4;
 }  // namespace
 
 // The guest-physical side of a translation is in our own records, not in the guest's tables.
-Gpa ShadowMmu::gpa_of(const Walk<Hpa>& w, Gva va) {
+Origin ShadowMmu::origin_of(const Walk<Hpa>& w, Gva va) {
   const ShadowPage* page = pages_.at_table(w.table[w.level]);
-  if (page == nullptr) return Gpa();
+  if (page == nullptr) return {};
   uint32_t& target = page->target[Long4::index(va, w.level)];
   const uint32_t frame = std::atomic_ref<uint32_t>(target).load(std::memory_order_relaxed);
-  return Gpa(p2m_.frame_at(frame).value() | va.offset_in(w.size));
+  const bool half_of_4m = w.level == 2 && page->role.paging_mode() == PagingMode::kLegacy32;
+  return {Gpa(p2m_.frame_at(frame).value() | va.offset_in(w.size)),
+          page->role.direct != 0 || half_of_4m};
 }
 
 Translation ShadowMmu::miss(VcpuState& cpu, Gva va, Access access) {
@@ -52,7 +54,7 @@ Translation ShadowMmu::miss(VcpuState& cpu, Gva va, Access access) {
     const Hpa root(v.hardware.load(std::memory_order_acquire));
     const Walk<Hpa> hw =
         walk_shadow(p2m_.host(), cpu, v.host_rules, root, va, access, /*use_caches=*/round == 0);
-    if (hw.ok()) [[likely]] return translated(hw, gpa_of(hw, va));
+    if (hw.ok()) [[likely]] return translated(hw, origin_of(hw, va));
     VmExit exit(cpu, p2m_.lock());
     fault = handle_fault(v, va, access, hw);
     settle();

@@ -81,12 +81,19 @@ inline Walk<Hpa> walk_shadow(const HostMemory& host, VcpuState& cpu, const Pagin
   return shadow_levels(cpu.rules.mode) == 5 ? with(Long5{}) : with(Long4{});
 }
 
-/// A walk that the shadow allowed, as the outcome of the access. `gpa` is what the VMM knows it was made for.
-inline Translation translated(const Walk<Hpa>& w, Gpa gpa) {
+/// What the VMM recorded about a leaf entry when it made it.
+struct Origin {
+  Gpa gpa;                  ///< the guest-physical address that the byte accessed has
+  bool splintered = false;  ///< the entry is a piece of a larger guest page
+};
+
+/// A walk that the shadow allowed, as the outcome of the access.
+inline Translation translated(const Walk<Hpa>& w, const Origin& origin) {
   Translation t;
   t.outcome = Outcome::kTranslated;
   t.hpa = w.address;
-  t.gpa = gpa;
+  t.gpa = origin.gpa;
+  t.splintered = origin.splintered;
   t.size = w.size;
   t.rights = w.rights;
   t.key = w.key;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "mmu/shadow/page_cache.h"
 
+#include <algorithm>
 #include <cassert>
 #include <cstring>
 
@@ -77,6 +78,9 @@ ShadowPage* PageCache::create(uint64_t gfn, Role role) {
   age_insert(p);
   ++live_pages_;
   ++counters_[Counter::kShadowPagesCreated];
+  counters_[Counter::kTableBytes] = bytes();
+  uint64_t& peak = counters_[Counter::kTableBytesPeak];
+  peak = std::max(peak, bytes());
   return &p;
 }
 
@@ -102,6 +106,7 @@ void PageCache::zap(ShadowPage& p) {
   }
   age_remove(p);
   --live_pages_;
+  counters_[Counter::kTableBytes] = bytes();
   p.doomed = true;
   doomed_.push_back(p.number);
   ++counters_[Counter::kShadowPagesZapped];

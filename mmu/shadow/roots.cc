@@ -132,7 +132,6 @@ void ShadowMmu::switch_root(VcpuRoots& v) {
 void ShadowMmu::cr3_loaded(VcpuState& cpu, bool) {
   VmExit exit(cpu, p2m_.lock());
   ++cpu.counters[Counter::kExitCr3];
-  ++cpu.counters[Counter::kCr3Loads];
   switch_root(roots_of(cpu));
 }
 

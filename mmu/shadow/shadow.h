@@ -99,7 +99,7 @@ class ShadowMmu final : public Backend, private DirtySink {
     bool retry = false;  ///< the shadow allows it now
     Translation end;     ///< otherwise the answer; with `retry`, the answer if retrying does not help
   };
-  Gpa gpa_of(const Walk<Hpa>& w, Gva va);
+  Origin origin_of(const Walk<Hpa>& w, Gva va);
   FaultEnd handle_fault(VcpuRoots& v, Gva va, Access access, const Walk<Hpa>& hw);
   std::optional<Translation> cached_mmio(VcpuRoots& v, Gva va, Access access, const Walk<Hpa>& hw);
 

@@ -73,7 +73,6 @@ void ShadowMmu::invalidate_address(const Root& root, Gva va) {
 void ShadowMmu::invlpg(VcpuState& cpu, Gva va) {
   VmExit exit(cpu, p2m_.lock());
   ++cpu.counters[Counter::kExitInvlpg];
-  ++cpu.counters[Counter::kInvlpgs];
   VcpuRoots& v = roots_of(cpu);
   // Cached roots too: the address may be global there.
   invalidate_address(v.current, va);
@@ -83,7 +82,6 @@ void ShadowMmu::invlpg(VcpuState& cpu, Gva va) {
 void ShadowMmu::invpcid(VcpuState& cpu, InvpcidType type, uint16_t pcid, Gva va) {
   VmExit exit(cpu, p2m_.lock());
   ++cpu.counters[Counter::kExitInvlpg];
-  ++cpu.counters[Counter::kInvlpgs];
   VcpuRoots& v = roots_of(cpu);
   const auto for_each_root = [&](auto&& f) {
     f(v.current);

@@ -106,11 +106,13 @@ void PrivateTables::flush_non_global() {
   free_all();
 }
 
-Gpa PrivateTables::gpa_of(Gva va) const {
+shadow::Origin PrivateTables::origin_of(Gva va) const {
+  bool pieces = false;
   for (const Table* t = tables_.front().get();;) {
     const unsigned i = Long4::index(va, t->level);
+    pieces |= (t->entries[i] & (kPieces | kPiecesOf4M)) != 0;
     if (is_leaf(t->entries[i], t->level)) {
-      return Gpa(t->target[i] | va.offset_in(Long4::leaf_size(t->level)));
+      return {Gpa(t->target[i] | va.offset_in(Long4::leaf_size(t->level))), pieces};
     }
     t = tables_[t->target[i]].get();
   }

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "gnomon/memory/p2m.h"
-#include "mmu/shadow/spte.h"
+#include "mmu/shadow/hardware.h"
 
 namespace gnomon {
 
@@ -37,8 +37,8 @@ class PrivateTables {
   void unpublish() { root_.store(0, std::memory_order_release); }
   void free_all();
 
-  /// The guest-physical address that the leaf of `va`, which is present, was made for.
-  Gpa gpa_of(Gva va) const;
+  /// What the leaf of `va`, which is present, was made for.
+  shadow::Origin origin_of(Gva va) const;
   uint64_t bytes() const { return tables_.size() * kBytesPerTable; }
 
   /// Calls f(level, entry, gpa) for each leaf.

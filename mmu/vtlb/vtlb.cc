@@ -45,7 +45,7 @@ Translation VtlbMmu::miss(VcpuState& cpu, Gva va, Access access) {
   for (int round = 0; round < 4; ++round) {
     const Walk<Hpa> w = shadow::walk_shadow(p2m_.host(), cpu, v.host_rules, v.tables.root(), va,
                                             access, /*use_caches=*/round == 0);
-    if (w.ok()) [[likely]] return shadow::translated(w, v.tables.gpa_of(va));
+    if (w.ok()) [[likely]] return shadow::translated(w, v.tables.origin_of(va));
     const VmExit exit(cpu, p2m_.lock());
     fault = handle_fault(cpu, va, access);
     if (!fault.retry) break;
@@ -141,7 +141,6 @@ void VtlbMmu::controls_changed(VcpuState& cpu, const PagingRules&) {
 void VtlbMmu::cr3_loaded(VcpuState& cpu, bool) {
   const VmExit exit(cpu, p2m_.lock());
   ++cpu.counters[Counter::kExitCr3];
-  ++cpu.counters[Counter::kCr3Loads];
   // With PCIDs a load need not flush, but there is only one set of entries here.
   of(cpu).tables.flush_non_global();
   if (cpu.caches != nullptr) cpu.gate.flush_request.store(true);
@@ -150,14 +149,12 @@ void VtlbMmu::cr3_loaded(VcpuState& cpu, bool) {
 void VtlbMmu::invlpg(VcpuState& cpu, Gva va) {
   const VmExit exit(cpu, p2m_.lock());
   ++cpu.counters[Counter::kExitInvlpg];
-  ++cpu.counters[Counter::kInvlpgs];
   if (shadow::addressable(cpu.rules.mode, va)) of(cpu).tables.drop(va);
 }
 
 void VtlbMmu::invpcid(VcpuState& cpu, InvpcidType type, uint16_t pcid, Gva va) {
   const VmExit exit(cpu, p2m_.lock());
   ++cpu.counters[Counter::kExitInvlpg];
-  ++cpu.counters[Counter::kInvlpgs];
   const bool current = pcid == pcid_of(cpu.controls);  // no other has entries
   switch (type) {
     case InvpcidType::kAddress:

@@ -232,6 +232,20 @@ TEST(Tlb, InvalidatingAPageReachesEveryPieceOfIt) {
   EXPECT_FALSE(d.hits(0x20'1000));
 }
 
+TEST(Tlb, TheLowerWayAnswersWhenALocalAndAGlobalEntryMatch) {
+  TlbStructureConfig c = one(4, 0);
+  c.sizes = {{k2M, 0}};
+  Driver d(c);
+  d.insert(0x60'0000, {.size = k2M}, kRead, 1);  // way 0
+  d.insert(0x20'0000, {.size = k2M});            // way 1
+  EXPECT_TRUE(d.hits(0x20'5000) && d.hits(0x20'5000));
+  d.tlb->invalidate_page(Gva(0x60'0000), 1);
+  d.insert(0x20'9000, {.size = k2M, .global = true}, kRead, 1);  // way 0
+  const TlbEntry* e = d.tlb->lookup(Gva(0x20'5000), kRead, 0, d.rules);
+  ASSERT_NE(e, nullptr);
+  EXPECT_TRUE(e->global);
+}
+
 TEST(Tlb, NonCanonicalAddressesNeverHit) {
   Driver d(one(16, 4));
   for (const uint64_t high : {0x0200'0000'0000'0000u, 0x8000'0000'0000'0000u, 0x0100'0000'0000'0000u}) {
