@@ -37,8 +37,11 @@ Translation NestedMmu<Flavour>::miss_with(VcpuState& cpu, Gva va, Access access)
         cpu.controls, cpu.rules, va, access,
         [&](auto format, WalkStart<Gpa> start) {
           using Guest = decltype(format);
-          const Walk<Gpa> done = walk<Guest>(memory, memory.template start<Guest>(start, va), va,
-                                             access, cpu.rules);
+          Walk<Gpa> done = walk<Guest>(memory, memory.template start<Guest>(start, va), va, access,
+                                       cpu.rules);
+          if (done.status == WalkStatus::kFault && memory.template distrust_caches<Guest>(start, va)) {
+            done = walk<Guest>(memory, start, va, access, cpu.rules);
+          }
           if (done.status != WalkStatus::kNoMemory) memory.template remember<Guest>(done, va);
           return done;
         },

@@ -2,6 +2,8 @@
 #ifndef MMU_NESTED_WALK_MEMORY_H_
 #define MMU_NESTED_WALK_MEMORY_H_
 
+#include <utility>
+
 #include "gnomon/tlb/walk_caches.h"
 #include "gnomon/x86/guest_walk.h"
 #include "mmu/nested/host_tables.h"
@@ -97,6 +99,13 @@ class NestedWalkMemory {
     cached_level_ = c.level;
     table_[c.level] = Hpa(c.table);
     return {c.level, c.gpa, c.rights};
+  }
+  /// A fault from a cached start is looked for again from the root (see cached_walk). False: it began there.
+  template <class GuestFormat>
+  bool distrust_caches(WalkStart<Gpa> root, Gva va) {
+    if (!kCached || std::exchange(cached_level_, 0) == 0) return false;
+    cpu_.caches->drop_path<GuestFormat>(va, pcid_of(cpu_.controls), root.level);
+    return true;
   }
   /// The walk will begin at `level`, with the table that is at `host`.
   void begin_at(unsigned level, Hpa host) {

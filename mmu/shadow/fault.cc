@@ -53,7 +53,7 @@ Translation ShadowMmu::miss(VcpuState& cpu, Gva va, Access access) {
   for (int round = 0; round < kMaxRounds; ++round) {
     const Hpa root(v.hardware.load(std::memory_order_acquire));
     const Walk<Hpa> hw =
-        walk_shadow(p2m_.host(), cpu, v.host_rules, root, va, access, /*use_caches=*/round == 0);
+        walk_shadow(p2m_.host(), cpu, v.host_rules, root, va, access);
     if (hw.ok()) [[likely]] return translated(hw, origin_of(hw, va));
     VmExit exit(cpu, p2m_.lock());
     fault = handle_fault(v, va, access, hw);

@@ -56,10 +56,10 @@ constexpr bool addressable(PagingMode mode, Gva va) {
   }
 }
 
-/// Walks the tables at `root` (Hpa(): none, a fault). `use_caches`: the processor may start from its
-/// paging-structure caches.
+/// Walks the tables at `root` (Hpa(): none, a fault), from where the processor's paging-structure caches
+/// allow.
 inline Walk<Hpa> walk_shadow(const HostMemory& host, VcpuState& cpu, const PagingRules& host_rules,
-                             Hpa root, Gva va, Access access, bool use_caches) {
+                             Hpa root, Gva va, Access access) {
   if (root == Hpa()) [[unlikely]] {
     Walk<Hpa> w;
     w.status = WalkStatus::kFault;
@@ -69,14 +69,10 @@ inline Walk<Hpa> walk_shadow(const HostMemory& host, VcpuState& cpu, const Pagin
     using Format = decltype(format);
     ShadowTables tables(host, cpu);
     ++cpu.counters[Counter::kWalks];
-    WalkStart<Hpa> start{Format::kLevels, root};
+    const WalkStart<Hpa> start{Format::kLevels, root};
     // A flush that waits for this vCPU's next access may be about what the caches hold.
-    const bool cached = cpu.caches != nullptr && use_caches && !cpu.gate.flush_request.load();
-    const uint16_t pcid = pcid_of(cpu.controls);
-    if (cached) start = cpu.caches->start<Format>(start, va, pcid);
-    const Walk<Hpa> w = walk<Format>(tables, start, va, access, host_rules);
-    if (cached && w.ok()) cpu.caches->remember<Format>(w, va, pcid, host_rules);
-    return w;
+    WalkCaches* caches = cpu.gate.flush_request.load(std::memory_order_relaxed) ? nullptr : cpu.caches;
+    return cached_walk<Format>(caches, tables, start, va, pcid_of(cpu.controls), access, host_rules);
   };
   return shadow_levels(cpu.rules.mode) == 5 ? with(Long5{}) : with(Long4{});
 }

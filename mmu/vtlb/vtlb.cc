@@ -44,7 +44,7 @@ Translation VtlbMmu::miss(VcpuState& cpu, Gva va, Access access) {
   FaultEnd fault;
   for (int round = 0; round < 4; ++round) {
     const Walk<Hpa> w = shadow::walk_shadow(p2m_.host(), cpu, v.host_rules, v.tables.root(), va,
-                                            access, /*use_caches=*/round == 0);
+                                            access);
     if (w.ok()) [[likely]] return shadow::translated(w, v.tables.origin_of(va));
     const VmExit exit(cpu, p2m_.lock());
     fault = handle_fault(cpu, va, access);

@@ -61,7 +61,8 @@ class Bytes {
 template <class Source>
 class Generator {
  public:
-  explicit Generator(Source source) : source_(source) {}
+  explicit Generator(Source source, std::optional<PagingMode> only = std::nullopt)
+      : source_(source), only_(only) {}
 
   Program run() {
     set_up();
@@ -95,6 +96,9 @@ class Generator {
     s.pse36 = percent(80);
     s.gb_pages = percent(85);
     shape_ = kShapes[pick(std::array<uint8_t, 8>{0, 0, 1, 1, 2, 2, 2, 3})];
+    for (const Shape& shape : kShapes) {
+      if (only_ == shape.mode) shape_ = shape;
+    }
     choose_addresses(4 + below(6));
     fill_tables();
     for (uint8_t cpu = 0; cpu < s.cpus; ++cpu) {
@@ -364,6 +368,7 @@ class Generator {
   }
 
   Source source_;
+  const std::optional<PagingMode> only_;
   Program program_;
   Shape shape_ = kShapes[0];
   std::vector<uint64_t> addresses_;
@@ -373,8 +378,8 @@ class Generator {
 
 }  // namespace
 
-Program generate(uint64_t seed, unsigned length) {
-  return Generator<Seeded>(Seeded(seed, length)).run();
+Program generate(uint64_t seed, unsigned length, std::optional<PagingMode> only) {
+  return Generator<Seeded>(Seeded(seed, length), only).run();
 }
 
 Program generate_from(absl::Span<const uint8_t> bytes) {

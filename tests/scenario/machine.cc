@@ -29,14 +29,56 @@ constexpr BitPlace kPlaces[] = {
     {&Controls::cr4, cr4::kPCIDE}, {&Controls::cr4, cr4::kSMEP}, {&Controls::cr4, cr4::kSMAP},
     {&Controls::cr4, cr4::kPKE},  {&Controls::efer, efer::kNXE}};
 
+SlotOptions ram_options(const Setup& setup) {
+  SlotOptions options;
+  options.placement = setup.scattered ? Placement::kScattered : Placement::kContiguous;
+  options.lazy = !setup.eager;
+  return options;
+}
+
+// The read-only frames hold entries that are good tables: some accessed and dirty (walks succeed), some
+// not (the processor cannot set the flags).
+void fill_rom(P2m& p2m) {
+  for (uint64_t f = 0; f < kRomFrames; ++f) {
+    for (uint64_t i = 0; i < 512; ++i) {
+      const Gpa at(kRomBase + f * kFrame + i * 8);
+      const uint64_t flags = f == 0 ? 0x67 : (i % 2 != 0 ? 0x07 : 0x27);
+      store_bytes(p2m.ram_at(at), (i % 16 + 1) * kFrame | flags, 8);
+    }
+  }
+}
+
+absl::Status add_slots(P2m& p2m, const Setup& setup) {
+  SlotOptions options = ram_options(setup);
+  if (absl::Status s = p2m.add_slot(Gpa(0), kRamFrames * kFrame, options); !s.ok()) return s;
+  if (setup.large_backing) options.backing = PageSize::k2M;
+  options.lazy = true;
+  if (absl::Status s = p2m.add_slot(Gpa(kBigBase), kBigFrames * kFrame, options); !s.ok()) return s;
+  options.rom = true;
+  options.lazy = false;
+  options.backing = PageSize::k4K;
+  if (absl::Status s = p2m.add_slot(Gpa(kRomBase), kRomFrames * kFrame, options); !s.ok()) return s;
+  fill_rom(p2m);
+  return p2m.add_mmio(Gpa(kMmioBase), kFrame);
+}
+
 }  // namespace
+
+absl::StatusOr<std::unique_ptr<Mirror>> Mirror::create(const Setup& setup) {
+  absl::StatusOr<std::unique_ptr<HostMemory>> host = HostMemory::create(kHostBytes);
+  if (!host.ok()) return host.status();
+  std::unique_ptr<Mirror> mirror(new Mirror(*std::move(host)));
+  Setup plain = setup;
+  plain.large_backing = plain.scattered = plain.eager = false;
+  if (absl::Status status = add_slots(mirror->p2m_, plain); !status.ok()) return status;
+  return mirror;
+}
 
 absl::StatusOr<std::unique_ptr<Machine>> Machine::create(const Setup& setup, absl::string_view spec) {
   absl::StatusOr<std::unique_ptr<HostMemory>> host = HostMemory::create(kHostBytes);
   if (!host.ok()) return host.status();
   std::unique_ptr<Machine> m(new Machine(setup, *std::move(host)));
-  if (absl::Status status = m->add_slots(setup); !status.ok()) return status;
-  m->fill_rom();
+  if (absl::Status status = add_slots(m->p2m_, setup); !status.ok()) return status;
   absl::StatusOr<std::unique_ptr<Backend>> backend = create_backend(spec, m->p2m_);
   if (!backend.ok()) return backend.status();
   m->backend_ = *std::move(backend);
@@ -45,7 +87,7 @@ absl::StatusOr<std::unique_ptr<Machine>> Machine::create(const Setup& setup, abs
 }
 
 Machine::Machine(const Setup& setup, std::unique_ptr<HostMemory> host)
-    : host_(std::move(host)), p2m_(*host_) {
+    : host_(std::move(host)), p2m_(*host_), plug_options_(ram_options(setup)) {
   for (uint32_t i = 0; i < setup.cpus; ++i) {
     cpus_.push_back(std::make_unique<VcpuState>(i, model_of(setup)));
   }
@@ -55,36 +97,6 @@ Machine::~Machine() {
   if (backend_ == nullptr) return;
   for (auto& cpu : cpus_) backend_->detach(*cpu);
   backend_.reset();
-}
-
-absl::Status Machine::add_slots(const Setup& setup) {
-  SlotOptions options;
-  options.placement = setup.scattered ? Placement::kScattered : Placement::kContiguous;
-  options.lazy = !setup.eager;
-  plug_options_ = options;
-  if (absl::Status s = p2m_.add_slot(Gpa(0), kRamFrames * kFrame, options); !s.ok()) return s;
-  if (setup.large_backing) options.backing = PageSize::k2M;
-  options.lazy = true;
-  if (absl::Status s = p2m_.add_slot(Gpa(kBigBase), kBigFrames * kFrame, options); !s.ok()) return s;
-  options.rom = true;
-  options.lazy = false;
-  options.backing = PageSize::k4K;
-  if (absl::Status s = p2m_.add_slot(Gpa(kRomBase), kRomFrames * kFrame, options); !s.ok()) return s;
-  return p2m_.add_mmio(Gpa(kMmioBase), kFrame);
-}
-
-// The read-only frames hold entries that are good tables: some accessed and dirty (walks succeed), some
-// not (the processor cannot set the flags).
-void Machine::fill_rom() {
-  for (uint64_t f = 0; f < kRomFrames; ++f) {
-    for (uint64_t i = 0; i < 512; ++i) {
-      const Gpa at(kRomBase + f * kFrame + i * 8);
-      const uint64_t target = i % 16 + 1;
-      const uint64_t flags = f == 0 ? 0x67 : (i % 2 != 0 ? 0x07 : 0x27);
-      initial_.store(at, target * kFrame | flags, 8);
-      store_bytes(p2m_.ram_at(at), target * kFrame | flags, 8);
-    }
-  }
 }
 
 bool Machine::change(VcpuState& cpu, const Controls& to, bool reload_pdptes) {
@@ -99,6 +111,11 @@ bool Machine::change(VcpuState& cpu, const Controls& to, bool reload_pdptes) {
   backend_->controls_changed(cpu, before);
   if (new_pdptes) backend_->cr3_loaded(cpu, true);
   return true;
+}
+
+// A paravirtual guest is told which modes it may use.
+bool Machine::supports(PagingMode mode) const {
+  return backend_->name() != "direct" || mode == PagingMode::kOff || mode == PagingMode::kLevel4;
 }
 
 bool Machine::load_cr3(VcpuState& cpu, uint64_t value, bool no_flush) {
@@ -134,6 +151,7 @@ bool Machine::set_bit(VcpuState& cpu, ControlBit bit, bool on) {
 }
 
 bool Machine::set_mode(VcpuState& cpu, PagingMode mode, uint64_t cr3) {
+  if (!supports(mode)) return false;
   Controls off = cpu.controls;
   off.cr0 = (off.cr0 | cr0::kPE) & ~cr0::kPG;
   off.cr4 &= ~cr4::kPCIDE;
@@ -163,14 +181,14 @@ void Machine::set_pkru(VcpuState& cpu, uint32_t value) {
   update_access_rules(cpu.rules, cpu.controls.ac, value);
 }
 
-bool Machine::plug() {
-  const VmGuard guard(p2m_.lock());
-  return p2m_.add_slot(Gpa(kPlugBase), kPlugFrames * kFrame, plug_options_).ok();
+bool Machine::plug_into(P2m& p2m) {
+  const VmGuard guard(p2m.lock());
+  return p2m.add_slot(Gpa(kPlugBase), kPlugFrames * kFrame, plug_options_).ok();
 }
 
-bool Machine::unplug() {
-  const VmGuard guard(p2m_.lock());
-  return p2m_.remove_slot(Gpa(kPlugBase)).ok();
+bool Machine::unplug_from(P2m& p2m) {
+  const VmGuard guard(p2m.lock());
+  return p2m.remove_slot(Gpa(kPlugBase)).ok();
 }
 
 }  // namespace gnomon::scenario

@@ -2,51 +2,40 @@
 #ifndef TESTS_SCENARIO_MACHINE_H_
 #define TESTS_SCENARIO_MACHINE_H_
 
-#include <array>
 #include <memory>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "gnomon/backend.h"
+#include "gnomon/memory/bytes.h"
 #include "gnomon/memory/host_memory.h"
 #include "gnomon/memory/p2m.h"
 #include "tests/scenario/program.h"
 
 namespace gnomon::scenario {
 
-/// What guest memory must hold: a copy that only the model writes. Frames never written are zero.
+/// What guest memory must hold: a machine with the same slots whose memory only the model writes.
 class Mirror {
  public:
-  using Frame = std::array<uint8_t, kFrame>;
-  static constexpr uint64_t kFrames = 0x800;  // 8 MiB: all slots lie below
+  static absl::StatusOr<std::unique_ptr<Mirror>> create(const Setup& setup);
 
+  const P2m& p2m() const { return p2m_; }
+  P2m& p2m() { return p2m_; }
   void store(Gpa at, uint64_t value, unsigned size) {
-    Frame& f = writable(at.frame());
-    const uint64_t offset = at.offset_in(PageSize::k4K);
-    for (unsigned i = 0; i < size; ++i) f[offset + i] = static_cast<uint8_t>(value >> (8 * i));
+    p2m_.back(at);
+    if (uint8_t* bytes = p2m_.ram_at(at)) store_bytes(bytes, value, size);
   }
+  /// Frames never written are zero.
   uint64_t load(Gpa at, unsigned size) const {
-    const Frame* f = frame(at.frame());
-    uint64_t value = 0;
-    const uint64_t offset = at.offset_in(PageSize::k4K);
-    for (unsigned i = 0; f != nullptr && i < size; ++i) value |= uint64_t{(*f)[offset + i]} << (8 * i);
-    return value;
-  }
-  /// The contents are lost.
-  void clear(uint64_t frame) {
-    if (frame < kFrames) frames_[frame].reset();
-  }
-  /// Null: all zero.
-  const Frame* frame(uint64_t frame) const {
-    return frame < kFrames ? frames_[frame].get() : nullptr;
+    const uint8_t* bytes = p2m_.ram_at(at);
+    return bytes == nullptr ? 0 : load_bytes(bytes, size);
   }
 
  private:
-  Frame& writable(uint64_t frame) {
-    if (frames_[frame] == nullptr) frames_[frame] = std::make_unique<Frame>();
-    return *frames_[frame];
-  }
-  std::vector<std::unique_ptr<Frame>> frames_ = std::vector<std::unique_ptr<Frame>>(kFrames);
+  explicit Mirror(std::unique_ptr<HostMemory> host) : host_(std::move(host)), p2m_(*host_) {}
+
+  std::unique_ptr<HostMemory> host_;
+  P2m p2m_;
 };
 
 /// One machine with one backend: the subject of an experiment.
@@ -64,7 +53,6 @@ class Machine {
   Backend& backend() { return *backend_; }
   VcpuState& cpu(unsigned i) { return *cpus_[i % cpus_.size()]; }
   unsigned cpus() const { return static_cast<unsigned>(cpus_.size()); }
-  const Mirror& initial() const { return initial_; }
 
   // What the guest does to its control registers; false when the processor would refuse (#GP), and
   // then nothing changed.
@@ -73,18 +61,18 @@ class Machine {
   bool set_mode(VcpuState& cpu, PagingMode mode, uint64_t cr3);
   void set_pkru(VcpuState& cpu, uint32_t value);
 
-  bool plug();
-  bool unplug();
+  bool plug() { return plug_into(p2m_); }
+  bool unplug() { return unplug_from(p2m_); }
+  bool plug_into(P2m& p2m);
+  bool unplug_from(P2m& p2m);
 
  private:
   Machine(const Setup& setup, std::unique_ptr<HostMemory> host);
-  absl::Status add_slots(const Setup& setup);
-  void fill_rom();
+  bool supports(PagingMode mode) const;
   bool change(VcpuState& cpu, const Controls& to, bool reload_pdptes);
 
   std::unique_ptr<HostMemory> host_;
   P2m p2m_;
-  Mirror initial_;
   std::vector<std::unique_ptr<VcpuState>> cpus_;
   std::unique_ptr<Backend> backend_;
   SlotOptions plug_options_;

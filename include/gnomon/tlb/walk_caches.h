@@ -53,6 +53,15 @@ class LruMap {
     stamps_[victim] = ++clock_;
     values_[victim] = value;
   }
+  void erase(uint64_t place, uint64_t key) {
+    if (sets_ == 0 || used_ == 0) return;
+    const size_t first = first_of(place);
+    for (size_t i = first; i < first + ways_; ++i) {
+      if (keys_[i] != key) continue;
+      keys_[i] = stamps_[i] = 0;
+      --used_;
+    }
+  }
   template <class Pred>
   void erase_if(Pred&& pred) {
     for (size_t i = 0; used_ != 0 && i < keys_.size(); ++i) {
@@ -154,6 +163,14 @@ class WalkCaches {
   CachedTable lookup_host(Gpa gpa, unsigned top);
   void fill_host(unsigned level, Gpa gpa, uint64_t table, Rights rights);
 
+  /// A page fault drops the entries that would be used for the address (SDM vol. 3, 4.10.4.1).
+  template <class Format>
+  void drop_path(Gva va, uint16_t pcid, unsigned top) {
+    for (unsigned level = 2; level <= top; ++level) {
+      const uint64_t prefix = va.value() >> Format::shift(level);
+      guest_[level].erase(prefix, guest_key(prefix, pcid));
+    }
+  }
   /// INVLPG, INVPCID type 0, MOV to CR3 and INVPCID type 1 all drop every entry of the PCID,
   /// whatever the address (SDM vol. 3, 4.10.4.1).
   void flush_pcid(uint16_t pcid);
@@ -193,10 +210,9 @@ class WalkCaches {
   WalkCacheStatistics statistics_;
 };
 
-/// `walk` with the help of `caches` (may be null). A fault that a walk from a cached table meets
-/// drops the caches of the PCID (SDM vol. 3, 4.10.4.1, on page faults) and is looked for again from
-/// the root, so that entries which software made more permissive without invalidating them cause no
-/// fault.
+/// `walk` with the help of `caches` (may be null). A fault that a walk from a cached table meets drops
+/// what the caches hold for the address (SDM vol. 3, 4.10.4.1) and is looked for again from the root, so
+/// that entries which software made more permissive without invalidating them cause no fault.
 template <class Format, class M>
 Walk<typename M::Address> cached_walk(WalkCaches* caches, M& memory,
                                       WalkStart<typename M::Address> root, Gva va, uint16_t pcid,
@@ -205,7 +221,7 @@ Walk<typename M::Address> cached_walk(WalkCaches* caches, M& memory,
   const auto start = caches->start<Format>(root, va, pcid);
   auto w = walk<Format>(memory, start, va, access, rules);
   if (w.status == WalkStatus::kFault && start.level != root.level) {
-    caches->flush_pcid(pcid);
+    caches->drop_path<Format>(va, pcid, root.level);
     w = walk<Format>(memory, root, va, access, rules);
   }
   caches->remember<Format>(w, va, pcid, rules);
