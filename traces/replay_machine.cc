@@ -197,28 +197,42 @@ GuestStats ReplayMachine::guest_stats() const {
   return now;
 }
 
+namespace {
+
+// Reads not the bytes in host memory, but what the guest would read there; on a vCPU of its own, so that it is
+// not counted.
+class GuestReader {
+ public:
+  explicit GuestReader(const ReplayMachine& machine) : mmu_(machine.backend()), cpu_(1) {
+    mmu_.attach(cpu_);
+  }
+  ~GuestReader() { mmu_.detach(cpu_); }
+  GuestReader(const GuestReader&) = delete;
+  GuestReader& operator=(const GuestReader&) = delete;
+
+  uint64_t word(Gpa at) {
+    uint64_t value = 0;
+    mmu_.read_physical(cpu_, at, kWordBytes, value);
+    return value;
+  }
+
+ private:
+  Backend& mmu_;
+  VcpuState cpu_;
+};
+
+}  // namespace
+
 std::string compare_guests(const ReplayMachine& a, const ReplayMachine& b) {
-  static constexpr uint8_t kZeros[kFrameBytes] = {};
-  const auto bytes = [](const ReplayMachine& m, Gpa page) {
-    const uint8_t* at = m.p2m().ram_at(page);
-    return at != nullptr ? at : kZeros;  // a frame nobody touched reads as zeros
-  };
+  GuestReader reader_a(a);
+  GuestReader reader_b(b);
   const uint64_t frames = std::max(a.guest_frames(), b.guest_frames());
-  for (uint64_t frame = 0; frame < frames; ++frame) {
-    const Gpa page = Gpa::from_frame(frame);
-    const uint8_t* in_a = bytes(a, page);
-    const uint8_t* in_b = bytes(b, page);
-    if (memcmp(in_a, in_b, kFrameBytes) == 0) continue;
-    const uint64_t offset =
-        static_cast<uint64_t>(std::mismatch(in_a, in_a + kFrameBytes, in_b).first - in_a) &
-        ~(kWordBytes - 1);
-    uint64_t word_a;
-    uint64_t word_b;
-    memcpy(&word_a, in_a + offset, sizeof word_a);
-    memcpy(&word_b, in_b + offset, sizeof word_b);
-    return absl::StrFormat("%s holds 0x%016x under %s and 0x%016x under %s",
-                           to_string(page.with_offset(PageSize::k4K, offset)), word_a, a.spec(),
-                           word_b, b.spec());
+  for (uint64_t at = 0; at < frames * kFrameBytes; at += kWordBytes) {
+    const uint64_t word_a = reader_a.word(Gpa(at));
+    const uint64_t word_b = reader_b.word(Gpa(at));
+    if (word_a == word_b) continue;
+    return absl::StrFormat("%s holds 0x%016x under %s and 0x%016x under %s", to_string(Gpa(at)), word_a,
+                           a.spec(), word_b, b.spec());
   }
   if (a.data_checksum() != b.data_checksum()) {
     return absl::StrFormat("loads saw other data under %s than under %s", b.spec(), a.spec());

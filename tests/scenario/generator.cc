@@ -72,6 +72,8 @@ class Generator {
 
  private:
   uint64_t below(uint64_t n) { return source_.below(n); }
+  // A guest of one mode is one that cooperates: it keeps, most of the time, to what validated tables allow.
+  bool tame() const { return only_.has_value(); }
   bool percent(unsigned n) { return below(100) < n; }
   template <class C>
   auto pick(const C& from) {
@@ -89,6 +91,8 @@ class Generator {
     s.cpus = static_cast<uint8_t>(percent(50) ? 1 : 2 + below(3));
     s.strict = percent(70);
     s.large_backing = percent(40);
+    // Tables and data in large host pages, which large guest pages then map as a whole.
+    if (s.large_backing && percent(50)) base_ = kBigBase / kFrame;
     s.scattered = percent(30);
     s.eager = percent(30);
     s.late_accessed = percent(20);
@@ -135,17 +139,17 @@ class Generator {
   uint64_t index_of(uint64_t va, unsigned level) const {
     return va >> (12 + shape_.index_bits * (level - 1)) & ((uint64_t{1} << shape_.index_bits) - 1);
   }
-  uint64_t table_frame() { return kFirstTable + below(kTables); }
+  uint64_t table_frame() { return base_ + kFirstTable + below(kTables); }
   // Mostly one of a few that serve this level, so that walks get somewhere.
   uint64_t table_frame(unsigned level) {
-    return percent(88) ? level_table(level, below(kTablesPerLevel)) : table_frame();
+    return percent(tame() ? 99 : 88) ? level_table(level, below(kTablesPerLevel)) : table_frame();
   }
-  static uint64_t level_table(unsigned level, uint64_t which) {
-    return kFirstTable + (level * kTablesPerLevel + which) % kTables;
+  uint64_t level_table(unsigned level, uint64_t which) const {
+    return base_ + kFirstTable + (level * kTablesPerLevel + which) % kTables;
   }
-  uint64_t data_frame() { return kFirstData + below(kData); }
+  uint64_t data_frame() { return base_ + kFirstData + below(kData); }
   uint64_t root() {
-    return roots_.empty() || percent(8) ? table_frame() * kFrame : pick(roots_);
+    return roots_.empty() || percent(tame() ? 1 : 8) ? table_frame() * kFrame : pick(roots_);
   }
   uint64_t address() {
     const uint64_t offset = pick(std::array<uint64_t, 8>{0, 0, 8, 4, 0xff8, 0x123, 0x800, 0xffc});
@@ -154,9 +158,11 @@ class Generator {
 
   // Anything that an entry may point to.
   uint64_t target(bool leaf, unsigned level) {
+    if (tame() && percent(98)) return (leaf ? data_frame() : table_frame(level - 1)) * kFrame;
     if (leaf && level > 1) {
       const uint64_t base = pick(std::array<uint64_t, 8>{
-          0, 0, 0, 0x200000, kBigBase, kBigBase, kBigBase + 0x200000, uint64_t{1} << 30});
+          base_ * kFrame, base_ * kFrame, 0, 0x200000, kBigBase, kBigBase, kBigBase + 0x200000,
+          uint64_t{1} << 30});
       return percent(90) ? base : base | below(16) << 13;
     }
     switch (below(leaf ? 50 : 60)) {
@@ -177,14 +183,17 @@ class Generator {
 
   uint64_t entry(unsigned level, bool good) {
     const bool can_be_large = level == 2 || (level == 3 && shape_.levels >= 4);
-    const bool large = can_be_large && percent(good ? 12 : 20);
+    const bool large = can_be_large && percent(tame() ? 1 : good ? 12 : 20);
     const bool leaf = level == 1 || large;
     uint64_t e = target(leaf, level);
     if (shape_.entry_bytes == 4) e &= 0xffff'f000;
     if (percent(good ? 98 : 88)) e |= pte::kPresent;
     const bool pdpte = shape_.mode == PagingMode::kPae && level == 3;
     if (pdpte && percent(97)) return e;
-    if (percent(level == 1 ? 75 : 90)) e |= pte::kWritable;
+    // A cooperating guest maps its own tables too, but only to read them.
+    const bool reads_table = tame() && level == 1 && percent(10);
+    if (reads_table) e = (e & ~pte::kFrameMask) | table_frame() * kFrame;
+    if (!reads_table && percent(level == 1 ? 75 : 90)) e |= pte::kWritable;
     if (percent(level == 1 ? 75 : 92)) e |= pte::kUser;
     if (percent(50)) e |= pte::kAccessed;
     if (percent(30)) e |= pte::kDirty;
@@ -193,7 +202,7 @@ class Generator {
     if (shape_.entry_bytes == 8) {
       if (percent(level == 1 ? 12 : 4)) e |= pte::kNoExecute;
       if (shape_.levels >= 4 && percent(12)) e |= below(4) << pte::kKeyShift;
-      if (percent(1)) e |= uint64_t{1} << (52 + below(7));
+      if (percent(1)) e |= uint64_t{1} << (52 + below(7));  // ignored, but not by PAE
     }
     return e;
   }
@@ -371,6 +380,7 @@ class Generator {
   const std::optional<PagingMode> only_;
   Program program_;
   Shape shape_ = kShapes[0];
+  uint64_t base_ = 0;  // first frame of the region where tables and data are
   std::vector<uint64_t> addresses_;
   std::vector<uint64_t> roots_;
   std::vector<uint64_t> ballooned_;
