@@ -8,8 +8,8 @@
 
 #include "absl/strings/string_view.h"
 
-// Deliberate bugs, to show that the auditor and the tests would notice the real ones. Each breaks one
-// invariant of docs/architecture.md at the place where the code keeps it:
+// Deliberate bugs, to show that the auditor and the tests would notice the real ones. Each breaks
+// one invariant of docs/architecture.md at the place where the code keeps it:
 //
 //   if (page.role == role && !defect(Defect::kRoleNotComparedOnReuse)) …
 //

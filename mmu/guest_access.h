@@ -35,9 +35,7 @@ inline Translation end_of_walk(const Walk<Gpa>& w, P2mEntry e, bool write, Right
   }
   t.outcome = Outcome::kTranslated;
   t.hpa = e.frame().with_offset(PageSize::k4K, w.address.value());
-  // While the host logs writes, a cached large page would hide the first write to another frame of it.
-  const bool logging = e.write_logged() || e.dirty();
-  t.size = logging ? PageSize::k4K : cacheable_size(w.size, e.size());
+  t.size = cacheable_size(w.size, e.size());
   t.splintered = t.size < w.size;
   t.rights = guest_rights;
   t.dirty = w.dirty && e.writable();

@@ -112,6 +112,7 @@ absl::Status P2m::remove_slot(Gpa base) {
   release_frames(*slot);
   slots_.erase(slot);
   forget_clean();
+  logging_ = any_logged();
   ++generation_;
   return absl::OkStatus();
 }

@@ -23,17 +23,7 @@ void P2m::for_each_piece(Gpa first, uint64_t frames, F&& f) const {
 }
 
 void P2m::start_dirty_log(Gpa first, uint64_t frames) {
-  // A large host page is logged as a whole or not at all, so that no translation of it can be both.
-  if (frames != 0) {
-    const Gpa last = Gpa::from_frame(first.frame() + std::min(frames - 1, ~first.frame()));
-    for (const Gpa end : {first, last}) {
-      const P2mEntry e = lookup(end);
-      const uint64_t span = bytes_of(e.size()) >> shift_of(PageSize::k4K);
-      const uint64_t base = end.page_base(e.size()).frame();
-      const bool cut = base < first.frame() || base + span - 1 > last.frame();
-      if (e.is_ram() && cut) split(end).IgnoreError();
-    }
-  }
+  logging_ = true;
   for_each_piece(first, frames, [&](uint32_t number, Gpa gpa, uint32_t count) {
     tell(gpa, count, Change::kWriteProtected);
     for (uint32_t i = number; i < number + count; ++i) set_entry(i, entry(i).with_log(true, false));
@@ -49,6 +39,14 @@ void P2m::stop_dirty_log(Gpa first, uint64_t frames) {
     }
   });
   forget_clean();
+  logging_ = any_logged();
+}
+
+bool P2m::any_logged() const {
+  for (uint32_t i = 0; i < next_index_; ++i) {
+    if (entry(i).write_logged() || entry(i).dirty()) return true;
+  }
+  return false;
 }
 
 void P2m::mark_dirty(Gpa gpa) {

@@ -146,6 +146,7 @@ class PageCache {
     return size == PageSize::k2M ? regions_2m_ : regions_1g_;
   }
   void count_table(Gpa table, int change);
+  uint32_t derived_frame(const ShadowPage& page, unsigned index) const;
   bool drop_large(PageSize size, Gpa gpa);
   void forget_region(Regions& map, uint64_t key);
   void add_mapping(PteId pte, unsigned level, uint32_t frame);

@@ -2,12 +2,14 @@
 // Entries of shadow pages, and the reverse map from guest frames to them.
 #include <cassert>
 
+#include "mmu/defects.h"
 #include "mmu/shadow/page_cache.h"
 
 namespace gnomon::shadow {
 namespace {
 
 constexpr PageSize size_at(unsigned level) { return Long4::leaf_size(level); }
+
 
 }  // namespace
 
@@ -64,7 +66,8 @@ void PageCache::rewrite_leaf(ShadowPage& p, unsigned index, uint64_t entry) {
 }
 
 void PageCache::set_mmio(ShadowPage& p, unsigned index, uint64_t entry, uint32_t generation) {
-  drop(p, index);  // never write a marker over a present entry: its reverse mapping would stay behind
+  // Never write a marker over a present entry: its reverse mapping would stay behind.
+  if (!defect(Defect::kMmioOverPresentEntry)) drop(p, index);
   ++p.live;
   store(p, index, entry, generation);
 }
@@ -81,6 +84,7 @@ void PageCache::drop(ShadowPage& p, unsigned index) {
   if (!is_present(old)) return;
   const uint32_t target = p.target[index];
   const PteId pte = PteId::make(p.number, index);
+  const uint32_t frame = defect(Defect::kFrameDerivedNotStored) ? derived_frame(p, index) : target;
   store(p, index, 0, 0);
   --p.live;
   if (is_mmio(old)) return;
@@ -90,8 +94,18 @@ void PageCache::drop(ShadowPage& p, unsigned index) {
     assert(found);
     p.unsync_below[index / 64] &= ~(uint64_t{1} << (index % 64));
   } else {
-    remove_mapping(pte, is_switch(old) ? 1 : p.role.level, target);
+    remove_mapping(pte, is_switch(old) ? 1 : p.role.level, frame);
   }
+}
+
+// Only for Defect::kFrameDerivedNotStored: what the guest's entry of a 64-bit table says by now.
+uint32_t PageCache::derived_frame(const ShadowPage& p, unsigned index) const {
+  const uint8_t* at = p2m_.ram_at(Gpa::from_frame(p.gfn).with_offset(PageSize::k4K, index * 8));
+  const uint32_t frame = at == nullptr || !p.shadows_table()
+                             ? P2m::kNoIndex
+                             : p2m_.frame_index(Gpa(load_spte(*reinterpret_cast<const uint64_t*>(at)) &
+                                                    pte::kFrameMask));
+  return frame == P2m::kNoIndex ? p.target[index] : frame;
 }
 
 void PageCache::add_mapping(PteId pte, unsigned level, uint32_t frame) {
@@ -113,7 +127,8 @@ void PageCache::remove_mapping(PteId pte, unsigned level, uint32_t frame) {
     found = lists_.remove(regions(size)[key].mappings, pte);
     forget_region(regions(size), key);
   }
-  assert(found && "a leaf entry is in exactly one reverse map");
+  assert((found || defect(Defect::kFrameDerivedNotStored)) &&
+         "a leaf entry is in exactly one reverse map");
 }
 
 void PageCache::forget_region(Regions& map, uint64_t key) {

@@ -13,7 +13,7 @@ uint32_t ShadowMmu::page_limit() const {
 }
 
 void ShadowMmu::zap(ShadowPage& page) {
-  if (page.roots != 0) drop_roots_using(page);
+  if (page.roots != 0 && !defect(Defect::kRootNotRevalidatedAfterReclaim)) drop_roots_using(page);
   if (!page.doomed) pages_.zap(page);
 }
 
@@ -40,14 +40,15 @@ void ShadowMmu::make_room(unsigned pages) {
       continue;
     }
     ShadowPage& page = pages_.page(pages_.oldest());
-    if (page.roots != 0 || page.referenced) {
+    const bool in_use = page.roots != 0 && !defect(Defect::kRootNotRevalidatedAfterReclaim);
+    if (in_use || page.referenced) {
       page.referenced = false;
       pages_.make_newest(page);
       continue;
     }
     ++counters_[Counter::kShadowPagesRecycled];
     zap(page);
-    settle();
+    if (!defect(Defect::kRootNotRevalidatedAfterReclaim)) settle();
   }
 }
 

@@ -19,7 +19,8 @@ struct GuestLeaf {
 template <class Format>
 GuestLeaf decode(const uint8_t* at, const PagingRules& rules) {
   const auto e = static_cast<typename Format::Entry>(load_entry<typename Format::Entry>(at));
-  if (!Format::present(e) || Format::malformed(e, 1, true, rules) || (e & pte::kAccessed) == 0) {
+  const bool accessed = (e & pte::kAccessed) != 0 || defect(Defect::kAccessedNotSet);
+  if (!Format::present(e) || Format::malformed(e, 1, true, rules) || !accessed) {
     return {};
   }
   return {true,

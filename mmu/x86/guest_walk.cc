@@ -64,6 +64,7 @@ bool GuestTables::prepare_protected(Gpa at, P2mEntry e) {
     failed_at_ = at;
     return false;
   }
+  if (probe_) return true;
   std::optional<VmExit> exit;
   if (!locked_) exit.emplace(cpu_, p2m_.lock());
   make_usable(p2m_, at, /*write=*/true, cpu_.counters);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Would the auditor and the differential tester notice the bugs they are there for? In a build with
-// GNOMON_DEFECTS each deliberate bug is switched on in turn, and must be caught; with none on, nothing
-// may be. The table that is printed says what caught what, and how fast.
+// GNOMON_DEFECTS each deliberate bug is switched on in turn, and must be caught; with none on,
+// nothing may be. The table that is printed says what caught what, and how fast.
 
 #include "mmu/defects.h"
 
@@ -22,10 +22,11 @@ namespace {
 using scenario::SuiteResult;
 
 constexpr uint64_t kMostSteps = 2'000'000;  // per defect, over all these:
-// Each is caught where it matters most: the plain pager, the one that is always short of memory, the one
-// that tracks every write, and the one whose guest reads trap.
+// Each is caught where it matters most: the plain pager, the one that is always short of memory,
+// the one that tracks every write, and the one whose guest reads trap.
 constexpr absl::string_view kSpecs[] = {"shadow", "shadow:budget=96K,roots=1",
-                                        "shadow:unsync=off,prefetch=0", "shadow:directory=full-trap"};
+                                        "shadow:unsync=off,prefetch=0",
+                                        "shadow:directory=full-trap"};
 constexpr uint64_t kSlice = 20'000;
 
 struct Catch {
@@ -63,7 +64,8 @@ TEST(Defects, EachIsCaughtAndNothingElse) {
   const Catch none = hunt(200'000);
   ASSERT_TRUE(none.by.empty()) << "without a defect: " << none.by << ", " << none.spec << "\n"
                                << none.text;
-  std::printf("%-36s %-9s %-24s %-30s %s\n", "defect", "invariant", "caught by", "backend", "steps");
+  std::printf("%-36s %-9s %-24s %-30s %s\n", "defect", "invariant", "caught by", "backend",
+              "steps");
   for (const DefectInfo& d : kDefects) {
     if (d.id == Defect::kNone) continue;
     active_defect = d.id;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Every backend against the naive model: random programs, the programs that once found a bug, and the
-// tester's own parts. `test_differential --steps N` runs longer (see main.cc).
+// Every backend against the naive model: random programs, the programs that once found a bug, and
+// the tester's own parts. `test_differential --steps N` runs longer (see main.cc).
 
 #include <cstdio>
 #include <cstdlib>
@@ -25,9 +25,7 @@ uint64_t steps_per_spec() {
   return name == "small" ? 2'000 : name == "full" ? 1'000'000 : 25'000;
 }
 
-std::vector<std::string> specs() {
-  return {all_specs().begin(), all_specs().end()};
-}
+std::vector<std::string> specs() { return {all_specs().begin(), all_specs().end()}; }
 
 class Differential : public testing::TestWithParam<std::string> {};
 
@@ -59,8 +57,8 @@ TEST_P(Differential, KeptProgramsAnswerAsTheModel) {
     RunStats stats;
     const auto end = run(*program, GetParam(), thorough, stats);
     if (!end.ok()) GTEST_SKIP() << GetParam() << ": " << end.status().message();
-    EXPECT_FALSE(end->has_value())
-        << file.path() << "\n" << report(*program, GetParam(), thorough, **end);
+    EXPECT_FALSE(end->has_value()) << file.path() << "\n"
+                                   << report(*program, GetParam(), thorough, **end);
     ++programs;
   }
   EXPECT_GT(programs, 0u);
@@ -105,7 +103,8 @@ TEST(ProgramText, SaysWhereItIsWrong) {
       {"\nfly cpu=0", "line 2: unknown verb \"fly\""},
       {"invlpg cpu=0", "line 1: wrong number of fields for \"invlpg\""},
       {"invlpg va=0 cpu=0", "line 1: wanted cpu=, not \"va=0\""},
-      {"access cpu=0 kind=psychic-read va=0 value=0 size=1", "no legal value: \"kind=psychic-read\""},
+      {"access cpu=0 kind=psychic-read va=0 value=0 size=1",
+       "no legal value: \"kind=psychic-read\""},
       {"store cpu=0 at=0 value=0 size=9", "no legal value: \"size=9\""},
       {"store cpu=4 at=0 value=0 size=8", "no legal value: \"cpu=4\""},
   };

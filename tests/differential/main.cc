@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The differential tester: the GoogleTest program of this folder, and with --steps or FILE a tool of its
-// own that runs as long as wanted.
+// The differential tester: the GoogleTest program of this folder, and with --steps or FILE a tool
+// of its own that runs as long as wanted.
 
 #include <algorithm>
 #include <cstdio>

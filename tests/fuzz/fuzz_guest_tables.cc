@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Hostile guests: bytes choose the steps of a scenario (tests/scenario), and each backend must answer as
-// the naive model does, keep guest memory as it should be and satisfy the auditor after every step.
+// Hostile guests: bytes choose the steps of a scenario (tests/scenario), and each backend must
+// answer as the naive model does, keep guest memory as it should be and satisfy the auditor after
+// every step.
 
 #include <cstddef>
 #include <cstdint>

@@ -15,7 +15,7 @@ namespace {
 
 constexpr uint64_t kFirstTable = 1, kTables = 15;  // frames that are mostly tables
 constexpr uint64_t kTablesPerLevel = 3;
-constexpr uint64_t kFirstData = 18, kData = 10;    // frames that are mostly data
+constexpr uint64_t kFirstData = 18, kData = 10;  // frames that are mostly data
 constexpr size_t kMostActions = 4096;
 
 struct Shape {
@@ -72,7 +72,8 @@ class Generator {
 
  private:
   uint64_t below(uint64_t n) { return source_.below(n); }
-  // A guest of one mode is one that cooperates: it keeps, most of the time, to what validated tables allow.
+  // A guest of one mode is one that cooperates: it keeps, most of the time, to what validated
+  // tables allow.
   bool tame() const { return only_.has_value(); }
   bool percent(unsigned n) { return below(100) < n; }
   template <class C>
@@ -112,7 +113,8 @@ class Generator {
       a.address = root();
       for (const ControlBit bit : {ControlBit::kWp, ControlBit::kNxe, ControlBit::kPse,
                                    ControlBit::kPge, ControlBit::kPcide, ControlBit::kPke}) {
-        if (percent(bit == ControlBit::kNxe || bit == ControlBit::kPse ? 88 : 60)) set(bit, true, cpu);
+        if (percent(bit == ControlBit::kNxe || bit == ControlBit::kPse ? 88 : 60))
+          set(bit, true, cpu);
       }
     }
   }
@@ -131,8 +133,9 @@ class Generator {
       if (shape_.levels >= 4 && (va >> (width - 1) & 1) != 0) va |= ~uint64_t{0} << width;
       addresses_.push_back(va);
     }
-    if (percent(15)) addresses_.push_back(pick(std::array<uint64_t, 4>{
-        uint64_t{1} << 47, uint64_t{1} << 56, uint64_t{1} << 32, 0x8000'0000'0000'0000}));
+    if (percent(15))
+      addresses_.push_back(pick(std::array<uint64_t, 4>{uint64_t{1} << 47, uint64_t{1} << 56,
+                                                        uint64_t{1} << 32, 0x8000'0000'0000'0000}));
     if (percent(50)) addresses_.push_back(addresses_[0] + 5 * kFrame);
   }
 
@@ -160,9 +163,9 @@ class Generator {
   uint64_t target(bool leaf, unsigned level) {
     if (tame() && percent(98)) return (leaf ? data_frame() : table_frame(level - 1)) * kFrame;
     if (leaf && level > 1) {
-      const uint64_t base = pick(std::array<uint64_t, 8>{
-          base_ * kFrame, base_ * kFrame, 0, 0x200000, kBigBase, kBigBase, kBigBase + 0x200000,
-          uint64_t{1} << 30});
+      const uint64_t base =
+          pick(std::array<uint64_t, 8>{base_ * kFrame, base_ * kFrame, 0, 0x200000, kBigBase,
+                                       kBigBase, kBigBase + 0x200000, uint64_t{1} << 30});
       return percent(90) ? base : base | below(16) << 13;
     }
     switch (below(leaf ? 50 : 60)) {
@@ -170,8 +173,9 @@ class Generator {
       case 1: return kMmioBase;
       case 2: return kHole;
       case 3: return kPlugBase + below(kPlugFrames) * kFrame;
-      case 4: return pick(std::array<uint64_t, 3>{uint64_t{1} << 40, uint64_t{1} << 50,
-                                                  uint64_t{1} << 34});
+      case 4:
+        return pick(
+            std::array<uint64_t, 3>{uint64_t{1} << 40, uint64_t{1} << 50, uint64_t{1} << 34});
       case 5: return kBigBase + below(4) * 0x100000;
       case 6:
       case 7:
@@ -255,7 +259,9 @@ class Generator {
     return table_frame(level) * kFrame + index_of(pick(addresses_), level) * shape_.entry_bytes;
   }
 
-  unsigned some_level() { return 1 + static_cast<unsigned>(percent(50) ? 0 : below(shape_.levels)); }
+  unsigned some_level() {
+    return 1 + static_cast<unsigned>(percent(50) ? 0 : below(shape_.levels));
+  }
 
   void set(ControlBit bit, bool on, uint8_t cpu) {
     Action& a = add(Verb::kSet);
@@ -283,11 +289,19 @@ class Generator {
       case 0: path(root(), pick(addresses_)); return;
       case 1: store(entry_place(level), 0, width); return;
       // Flags only: the byte with P, W, U, A and D, of an entry that is there or not.
-      case 2: store(entry_place(level), pick(std::array<uint64_t, 6>{0x67, 0x47, 0x27, 0x07, 0x65, 0x63}), 1); return;
+      case 2:
+        store(entry_place(level), pick(std::array<uint64_t, 6>{0x67, 0x47, 0x27, 0x07, 0x65, 0x63}),
+              1);
+        return;
       // Half of an entry, and across two of them.
       case 3: store(entry_place(level) + width / 2, below(2) * 0x1000, width / 2); return;
-      case 4: store(entry_place(level) + 4, entry(level, true) << 32 | entry(level, true) >> 32, 8); return;
-      case 5: store(entry_place(level) + 1 + below(7), below(~uint64_t{0}), static_cast<unsigned>(1 + below(8))); return;
+      case 4:
+        store(entry_place(level) + 4, entry(level, true) << 32 | entry(level, true) >> 32, 8);
+        return;
+      case 5:
+        store(entry_place(level) + 1 + below(7), below(~uint64_t{0}),
+              static_cast<unsigned>(1 + below(8)));
+        return;
       // A table that points to itself.
       case 6: {
         const uint64_t frame = table_frame() * kFrame;
@@ -296,7 +310,10 @@ class Generator {
       }
       // Data, where a table may be, and the other way round.
       case 7: store(data_frame() * kFrame + below(512) * 8, below(~uint64_t{0}), 8); return;
-      case 8: store(pick(std::array<uint64_t, 4>{kRomBase, kMmioBase, kHole, kPlugBase}) + below(4) * 8, entry(level, true), width); return;
+      case 8:
+        store(pick(std::array<uint64_t, 4>{kRomBase, kMmioBase, kHole, kPlugBase}) + below(4) * 8,
+              entry(level, true), width);
+        return;
       default: store(entry_place(level), entry(level, percent(70)), width); return;
     }
   }
@@ -324,7 +341,8 @@ class Generator {
     switch (below(16)) {
       case 0: {
         Action& a = add(Verb::kMode);
-        a.choice = static_cast<uint8_t>(percent(80) ? static_cast<uint64_t>(shape_.mode) : below(5));
+        a.choice =
+            static_cast<uint8_t>(percent(80) ? static_cast<uint64_t>(shape_.mode) : below(5));
         a.address = root();
         return;
       }
@@ -338,9 +356,9 @@ class Generator {
 
   void host_change() {
     static constexpr Verb kVerbs[] = {
-        Verb::kRemap,   Verb::kRemap,    Verb::kRemap,    Verb::kBalloon, Verb::kDeflate,
-        Verb::kDeflate, Verb::kSplit,    Verb::kPromote,  Verb::kPlug,    Verb::kUnplug,
-        Verb::kLogStart, Verb::kLogTake, Verb::kLogTake,  Verb::kLogStop, Verb::kReclaim};
+        Verb::kRemap,    Verb::kRemap,   Verb::kRemap,   Verb::kBalloon, Verb::kDeflate,
+        Verb::kDeflate,  Verb::kSplit,   Verb::kPromote, Verb::kPlug,    Verb::kUnplug,
+        Verb::kLogStart, Verb::kLogTake, Verb::kLogTake, Verb::kLogStop, Verb::kReclaim};
     Action& a = add(pick(kVerbs));
     a.cpu = 0;
     const uint64_t frame = percent(50) ? table_frame() : data_frame();

@@ -20,9 +20,12 @@ void History::observe(const NaiveMmu& naive, const VcpuState& cpu) {
   for (size_t i = 0; i < pages_.size(); ++i) {
     now_[i].reset();
     const NaiveResult r = naive.translate(plain, cpu.cpu, pages_[i], read, /*commit=*/false);
-    // Level 0 is the page itself: that there is no memory does not keep a TLB from remembering where.
-    if (r.outcome == Outcome::kGuestFault || (!r.ok() && r.level != 0) || r.update_count != 0) continue;
-    now_[i] = Cached{r.gpa.page_base(r.guest_size), r.guest_size, r.rights, r.key, r.global, r.dirty};
+    // Level 0 is the page itself: that there is no memory does not keep a TLB from remembering
+    // where.
+    if (r.outcome == Outcome::kGuestFault || (!r.ok() && r.level != 0) || r.update_count != 0)
+      continue;
+    now_[i] =
+        Cached{r.gpa.page_base(r.guest_size), r.guest_size, r.rights, r.key, r.global, r.dirty};
     add((r.global ? global_ : *current_)[i], *now_[i]);
   }
 }
@@ -50,9 +53,7 @@ void History::load_cr3(uint16_t pcid, bool flush) {
 
 void History::invpcid(InvpcidType type, uint16_t pcid, Gva va) {
   switch (type) {
-    case InvpcidType::kAllWithGlobals:
-      flush_all();
-      return;
+    case InvpcidType::kAllWithGlobals: flush_all(); return;
     case InvpcidType::kAll:
       for (auto& [id, lists] : by_pcid_) {
         for (auto& list : lists) list.clear();

@@ -29,9 +29,9 @@ struct Cached {
   }
 };
 
-/// What one vCPU may still use although the tables say something else: every translation that it could
-/// have cached since the last flush that covers it (SDM vol. 3, 4.10). The perfect, unlimited TLB. A
-/// mapping whose accessed flag is clear somewhere, or that ends in a fault, is never cached.
+/// What one vCPU may still use although the tables say something else: every translation that it
+/// could have cached since the last flush that covers it (SDM vol. 3, 4.10). The perfect, unlimited
+/// TLB. A mapping whose accessed flag is clear somewhere, or that ends in a fault, is never cached.
 ///
 /// It follows a fixed set of pages, the ones that the program uses.
 class History {
@@ -50,8 +50,8 @@ class History {
 
   /// What the tables said at the last `observe`; nullopt: nothing that could be cached.
   const std::optional<Cached>& now(size_t page) const { return now_[page]; }
-  /// Calls `f(const Cached&)` for everything that may be cached for the page and is not what the tables
-  /// say now, until it returns true; then true.
+  /// Calls `f(const Cached&)` for everything that may be cached for the page and is not what the
+  /// tables say now, until it returns true; then true.
   template <class F>
   bool any_stale(size_t page, F&& f) const {
     const auto in = [&](const Lists& lists) {

@@ -24,10 +24,10 @@ struct BitPlace {
   uint64_t mask;
 };
 // By ControlBit; AC is not in a control register.
-constexpr BitPlace kPlaces[] = {
-    {&Controls::cr0, cr0::kWP},   {&Controls::cr4, cr4::kPSE},  {&Controls::cr4, cr4::kPGE},
-    {&Controls::cr4, cr4::kPCIDE}, {&Controls::cr4, cr4::kSMEP}, {&Controls::cr4, cr4::kSMAP},
-    {&Controls::cr4, cr4::kPKE},  {&Controls::efer, efer::kNXE}};
+constexpr BitPlace kPlaces[] = {{&Controls::cr0, cr0::kWP},   {&Controls::cr4, cr4::kPSE},
+                                {&Controls::cr4, cr4::kPGE},  {&Controls::cr4, cr4::kPCIDE},
+                                {&Controls::cr4, cr4::kSMEP}, {&Controls::cr4, cr4::kSMAP},
+                                {&Controls::cr4, cr4::kPKE},  {&Controls::efer, efer::kNXE}};
 
 SlotOptions ram_options(const Setup& setup) {
   SlotOptions options;
@@ -36,8 +36,8 @@ SlotOptions ram_options(const Setup& setup) {
   return options;
 }
 
-// The read-only frames hold entries that are good tables: some accessed and dirty (walks succeed), some
-// not (the processor cannot set the flags).
+// The read-only frames hold entries that are good tables: some accessed and dirty (walks succeed),
+// some not (the processor cannot set the flags).
 void fill_rom(P2m& p2m) {
   for (uint64_t f = 0; f < kRomFrames; ++f) {
     for (uint64_t i = 0; i < 512; ++i) {
@@ -74,7 +74,8 @@ absl::StatusOr<std::unique_ptr<Mirror>> Mirror::create(const Setup& setup) {
   return mirror;
 }
 
-absl::StatusOr<std::unique_ptr<Machine>> Machine::create(const Setup& setup, absl::string_view spec) {
+absl::StatusOr<std::unique_ptr<Machine>> Machine::create(const Setup& setup,
+                                                         absl::string_view spec) {
   absl::StatusOr<std::unique_ptr<HostMemory>> host = HostMemory::create(kHostBytes);
   if (!host.ok()) return host.status();
   std::unique_ptr<Machine> m(new Machine(setup, *std::move(host)));
@@ -146,7 +147,8 @@ bool Machine::set_bit(VcpuState& cpu, ControlBit bit, bool on) {
     return false;
   }
   // SDM 4.4.1: changes of these load the PDPTE registers.
-  const bool reloads = bit == ControlBit::kPge || bit == ControlBit::kPse || bit == ControlBit::kSmep;
+  const bool reloads =
+      bit == ControlBit::kPge || bit == ControlBit::kPse || bit == ControlBit::kSmep;
   return change(cpu, next, reloads && next != cpu.controls);
 }
 
@@ -169,7 +171,8 @@ bool Machine::set_mode(VcpuState& cpu, PagingMode mode, uint64_t cr3) {
   on.cr0 |= cr0::kPG;
   if (on.cr3 >> cpu.cpu.maxphyaddr != 0) return false;
   Controls check = on;
-  if (mode == PagingMode::kPae && !load_pdptes(p2m_, check, derive_rules(on, cpu.cpu))) return false;
+  if (mode == PagingMode::kPae && !load_pdptes(p2m_, check, derive_rules(on, cpu.cpu)))
+    return false;
   change(cpu, off, false);
   cpu.controls.cr3 = on.cr3;
   backend_->cr3_loaded(cpu, true);

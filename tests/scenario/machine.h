@@ -42,7 +42,8 @@ class Mirror {
 class Machine {
  public:
   /// Errors: those of create_backend.
-  static absl::StatusOr<std::unique_ptr<Machine>> create(const Setup& setup, absl::string_view spec);
+  static absl::StatusOr<std::unique_ptr<Machine>> create(const Setup& setup,
+                                                         absl::string_view spec);
   ~Machine();
   Machine(const Machine&) = delete;
   Machine& operator=(const Machine&) = delete;

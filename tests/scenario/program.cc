@@ -16,11 +16,11 @@ namespace {
 
 using Names = absl::Span<const absl::string_view>;
 
-constexpr absl::string_view kKinds[] = {"user-read",        "supervisor-read",  "implicit-read",
-                                        "user-write",       "supervisor-write", "implicit-write",
-                                        "user-fetch",       "supervisor-fetch", "implicit-fetch"};
-constexpr absl::string_view kBits[] = {"wp",   "pse",  "pge", "pcide", "smep",
-                                       "smap", "pke",  "nxe", "ac"};
+constexpr absl::string_view kKinds[] = {"user-read",  "supervisor-read",  "implicit-read",
+                                        "user-write", "supervisor-write", "implicit-write",
+                                        "user-fetch", "supervisor-fetch", "implicit-fetch"};
+constexpr absl::string_view kBits[] = {"wp",   "pse", "pge", "pcide", "smep",
+                                       "smap", "pke", "nxe", "ac"};
 static_assert(std::size(kBits) == static_cast<size_t>(ControlBit::kCount));
 constexpr absl::string_view kModes[] = {"off", "32-bit", "pae", "4-level", "5-level"};
 constexpr absl::string_view kInvpcidTypes[] = {"address", "context", "all-with-globals", "all"};
@@ -55,7 +55,8 @@ constexpr VerbRow kVerbs[] = {
         Field{"size", Member::kSize}),
     row(Verb::kAccess, "access", kCpuField, Field{"kind", Member::kChoice, kKinds}, kVaField,
         Field{"value", Member::kValue}, Field{"size", Member::kSize}),
-    row(Verb::kCr3, "cr3", kCpuField, Field{"to", Member::kAddress}, Field{"noflush", Member::kFlag}),
+    row(Verb::kCr3, "cr3", kCpuField, Field{"to", Member::kAddress},
+        Field{"noflush", Member::kFlag}),
     row(Verb::kSet, "set", kCpuField, Field{"bit", Member::kChoice, kBits},
         Field{"to", Member::kFlag}),
     row(Verb::kPkru, "pkru", kCpuField, Field{"value", Member::kValue}),
@@ -159,7 +160,8 @@ absl::Status bad(size_t line, absl::string_view what, absl::string_view text) {
       absl::StrFormat("line %d: %s \"%s\"", static_cast<int>(line), what, text));
 }
 
-absl::Status parse_action(size_t line, absl::Span<const absl::string_view> words, Program& program) {
+absl::Status parse_action(size_t line, absl::Span<const absl::string_view> words,
+                          Program& program) {
   for (const VerbRow& verb : kVerbs) {
     if (verb.name != words[0]) continue;
     Action a;
@@ -171,7 +173,8 @@ absl::Status parse_action(size_t line, absl::Span<const absl::string_view> words
       const Field& f = verb.fields[i];
       const std::pair<absl::string_view, absl::string_view> kv =
           absl::StrSplit(words[i + 1], absl::MaxSplits('=', 1));
-      if (kv.first != f.key) return bad(line, absl::StrCat("wanted ", f.key, "=, not"), words[i + 1]);
+      if (kv.first != f.key)
+        return bad(line, absl::StrCat("wanted ", f.key, "=, not"), words[i + 1]);
       if (!assign(a, f, kv.second)) return bad(line, "no legal value:", words[i + 1]);
     }
     program.actions.push_back(a);
@@ -219,7 +222,8 @@ absl::StatusOr<Program> parse_program(absl::string_view text) {
             absl::StrSplit(words[i], absl::MaxSplits('=', 1));
         if (!assign(program.setup, kv.first, kv.second)) return bad(line, "bad setting", words[i]);
       }
-      if (program.setup.cpus < 1 || program.setup.cpus > 4) return bad(line, "cpus are 1 to 4", raw);
+      if (program.setup.cpus < 1 || program.setup.cpus > 4)
+        return bad(line, "cpus are 1 to 4", raw);
       if (program.setup.maxphyaddr < 32) return bad(line, "maxphyaddr is 32 to 52", raw);
       continue;
     }

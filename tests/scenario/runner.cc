@@ -2,7 +2,6 @@
 #include "tests/scenario/runner.h"
 
 #include <algorithm>
-#include <cstring>
 #include <deque>
 #include <utility>
 
@@ -12,12 +11,11 @@
 #include "tests/naive/naive_mmu.h"
 #include "tests/scenario/history.h"
 #include "tests/scenario/machine.h"
+#include "tests/scenario/memory_check.h"
 #include "tests/scenario/random.h"
 
 namespace gnomon::scenario {
 namespace {
-
-using Problem = std::optional<std::string>;
 
 constexpr Access access_of(unsigned kind) {
   return {static_cast<AccessOp>(kind / 3), static_cast<Privilege>(kind % 3)};
@@ -38,7 +36,8 @@ std::vector<Gva> pages_of(const Program& program) {
 }
 
 // Does a TLB entry with these rights let the access through?
-bool lets_through(const PagingRules& rules, Access access, Rights rights, uint8_t key, bool writable) {
+bool lets_through(const PagingRules& rules, Access access, Rights rights, uint8_t key,
+                  bool writable) {
   return rules.allows(access, rights, key) && (!access.write() || writable);
 }
 
@@ -46,9 +45,14 @@ class Runner {
  public:
   Runner(Machine& machine, Mirror& mirror, const Program& program, absl::string_view spec,
          const RunOptions& options, RunStats& stats)
-      : m_(machine), program_(program), options_(options), stats_(stats), mirror_(mirror),
-        naive_(mirror.p2m()), direct_(machine.backend().name() == "direct"),
-        raw_differs_(direct_ || absl::StrContains(spec, "flags=lazy")) {
+      : m_(machine),
+        program_(program),
+        options_(options),
+        stats_(stats),
+        mirror_(mirror),
+        naive_(mirror.p2m()),
+        direct_(machine.backend().name() == "direct"),
+        memory_(machine, mirror, /*raw_differs=*/direct_ || absl::StrContains(spec, "flags=lazy")) {
     const std::vector<Gva> pages = pages_of(program);
     for (unsigned i = 0; i < m_.cpus(); ++i) histories_.emplace_back(pages);
     observe_all();
@@ -61,9 +65,10 @@ class Runner {
       changed_ = false;
       const Action& a = program_.actions[step_];
       Problem problem = apply(a);
-      if (!problem) problem = compare_touched();
+      if (!problem) problem = memory_.compare(touched_);
       const bool last = step_ + 1 == program_.actions.size();
-      if (!problem && (last || step_ % options_.full_compare_every == 0)) problem = compare_all();
+      if (!problem && (last || step_ % options_.full_compare_every == 0))
+        problem = memory_.compare_all();
       if (problem) return Failure{step_, 0, absl::StrCat(to_string(a), "\n  ", *problem)};
       if (changed_) observe_all();
       if (program_.setup.strict) flush_what_must_be();
@@ -71,8 +76,8 @@ class Runner {
       const std::vector<AuditFinding> findings = m_.backend().audit();
       if (!findings.empty()) {
         return Failure{step_, findings[0].invariant,
-                       absl::StrCat(to_string(a), "\n  audit, invariant ", findings[0].invariant, ": ",
-                                    findings[0].text)};
+                       absl::StrCat(to_string(a), "\n  audit, invariant ", findings[0].invariant,
+                                    ": ", findings[0].text)};
       }
     }
     return std::nullopt;
@@ -87,11 +92,13 @@ class Runner {
       case Verb::kAccess: return use(cpu, a);
       case Verb::kCr3:
         if (m_.load_cr3(cpu, a.address, a.flag)) {
-          history.load_cr3(pcid_of(cpu.controls), !(a.flag && (cpu.controls.cr4 & cr4::kPCIDE) != 0));
+          history.load_cr3(pcid_of(cpu.controls),
+                           !(a.flag && (cpu.controls.cr4 & cr4::kPCIDE) != 0));
           changed_ = true;
         }
         return {};
-      case Verb::kSet: return set_bit(cpu, history, static_cast<ControlBit>(a.choice), a.flag), Problem();
+      case Verb::kSet:
+        return set_bit(cpu, history, static_cast<ControlBit>(a.choice), a.flag), Problem();
       case Verb::kPkru: return m_.set_pkru(cpu, static_cast<uint32_t>(a.value)), Problem();
       case Verb::kMode:
         if (m_.set_mode(cpu, static_cast<PagingMode>(a.choice), a.address)) {
@@ -212,7 +219,8 @@ class Runner {
     }
     if (!wrong.empty()) {
       const bool allowed = history.any_stale(page, [&](const Cached& c) {
-        return lets_through(cpu.rules, access, c.rights, c.key, c.dirty) && agrees(c, va, access, got);
+        return lets_through(cpu.rules, access, c.rights, c.key, c.dirty) &&
+               agrees(c, va, access, got);
       });
       if (!allowed) return wrong;
       ++stats_.stale_answers;
@@ -228,15 +236,16 @@ class Runner {
   }
 
   Problem check_probe(VcpuState& cpu, Gva va, Access access, const NaiveResult& expected) {
-    // A probe sets no flags, so it neither sees them in a table that maps itself nor fails to set them
-    // in read-only memory.
+    // A probe sets no flags, so it neither sees them in a table that maps itself nor fails to set
+    // them in read-only memory.
     const bool in_rom = expected.cause == HostCause::kReadOnly && expected.level != 0;
     if (expected.update_count != 0 || in_rom) return {};
     access.probe = true;
     const Translation t = m_.backend().miss(cpu, va, access);
     if (t.ok() && m_.p2m().lookup(t.gpa).state() == FrameState::kLazy) return {};
     const std::string wrong = difference(expected, t, m_.p2m());
-    const bool refused = direct_ && t.outcome == Outcome::kHostViolation && t.cause == HostCause::kNone;
+    const bool refused =
+        direct_ && t.outcome == Outcome::kHostViolation && t.cause == HostCause::kNone;
     if (wrong.empty() || refused) return {};
     return "probe: " + wrong;
   }
@@ -284,24 +293,27 @@ class Runner {
           })) {
         continue;
       }
-      return absl::StrCat("may be cached and would let a ", to_string(other), " through: ",
-                          to_string(got), ", but the guest's tables say ", to_string(expected));
+      return absl::StrCat("may be cached and would let a ", to_string(other),
+                          " through: ", to_string(got), ", but the guest's tables say ",
+                          to_string(expected));
     }
     if (!exact) return {};
     // Without paging the guest's page is the whole address space.
     const bool off = cpu.rules.mode == PagingMode::kOff;
-    const PageSize largest = cacheable_size(off ? PageSize::k1G : expected.guest_size,
-                                            m_.p2m().lookup(got.gpa).size());
+    const PageSize largest =
+        cacheable_size(off ? PageSize::k1G : expected.guest_size, m_.p2m().lookup(got.gpa).size());
     const bool stale = history.any_stale(page, [](const Cached&) { return true; });
     if (got.size > largest && !stale) {
       return absl::StrCat("may be cached as a page of ", name_of(got.size), ", but is one of ",
                           name_of(largest));
     }
-    if (got.global && !expected.global && !stale) return std::string("global, but not in the tables");
+    if (got.global && !expected.global && !stale)
+      return std::string("global, but not in the tables");
     return {};
   }
 
-  Problem transfer(VcpuState& cpu, Access access, const Translation& t, uint64_t value, unsigned size) {
+  Problem transfer(VcpuState& cpu, Access access, const Translation& t, uint64_t value,
+                   unsigned size) {
     if (access.write()) {
       if (t.trapped) {
         ++stats_.trapped_stores;
@@ -310,7 +322,8 @@ class Runner {
       store_bytes(m_.host().at<uint8_t>(t.hpa), value, size);
       wrote(t.gpa, value, size);
       touch(t.gpa);
-      if (m_.p2m().lookup(t.gpa).write_logged()) return std::string("written, but not in the dirty log");
+      if (m_.p2m().lookup(t.gpa).write_logged())
+        return std::string("written, but not in the dirty log");
       return {};
     }
     uint64_t seen = 0;
@@ -330,59 +343,6 @@ class Runner {
   }
   void touch(Gpa at) { touched_.push_back(at); }
 
-  Problem compare_frame(uint64_t frame) const {
-    const uint8_t* memory = m_.p2m().ram_at(Gpa::from_frame(frame));
-    if (memory == nullptr) return {};
-    static const uint8_t kZero[kFrame] = {};
-    const uint8_t* should = mirror_.p2m().ram_at(Gpa::from_frame(frame));
-    if (should == nullptr) should = kZero;
-    if (std::memcmp(memory, should, kFrame) == 0) return {};
-    const auto at = static_cast<uint64_t>(
-        std::mismatch(memory, memory + kFrame, should).first - memory);
-    if (raw_differs_) return compare_as_read(frame);
-    const Gpa where(frame * kFrame + at / 8 * 8);
-    return absl::StrFormat("guest memory differs at %s: 0x%x, expected 0x%x", to_string(where),
-                           load_bytes(memory + at / 8 * 8, 8), mirror_.load(where, 8));
-  }
-
-  Problem compare_as_read(uint64_t frame) const {
-    for (uint64_t i = 0; i < kFrame; i += 8) {
-      const Gpa at(frame * kFrame + i);
-      uint64_t seen = 0;
-      m_.backend().read_physical(m_.cpu(0), at, 8, seen);
-      if (seen == mirror_.load(at, 8)) continue;
-      return absl::StrFormat("the guest reads 0x%x at %s, expected 0x%x", seen, to_string(at),
-                             mirror_.load(at, 8));
-    }
-    return {};
-  }
-
-  // What was written: in memory, and as the guest reads it back.
-  Problem compare_touched() {
-    for (const Gpa at : touched_) {
-      if (Problem p = compare_frame(at.frame())) return p;
-      if (!m_.p2m().lookup(at).is_ram()) continue;
-      const Gpa word(at.value() & ~uint64_t{7});
-      uint64_t seen = 0;
-      if (!m_.backend().read_physical(m_.cpu(0), word, 8, seen)) {
-        return absl::StrCat("read_physical refuses ", to_string(word));
-      }
-      if (const uint64_t should = mirror_.load(word, 8); seen != should) {
-        return absl::StrFormat("the guest reads 0x%x at %s, expected 0x%x", seen, to_string(word),
-                               should);
-      }
-    }
-    return {};
-  }
-
-  Problem compare_all() const {
-    for (uint64_t f = 0; f < (kBigBase / kFrame + kBigFrames); ++f) {
-      if (f >= kRamFrames && !mirror_.p2m().lookup(Gpa::from_frame(f)).is_ram()) continue;
-      if (Problem p = compare_frame(f)) return p;
-    }
-    return {};
-  }
-
   void observe_all() {
     for (unsigned i = 0; i < m_.cpus(); ++i) histories_[i].observe(naive_, m_.cpu(i));
   }
@@ -399,8 +359,8 @@ class Runner {
           return !history.now(page) || !c.covered_by(*history.now(page));
         });
         if (!stale) continue;
-        // Any of the ways that cover it. Which one follows from what was done, not from its number, so
-        // that leaving out other steps changes nothing here.
+        // Any of the ways that cover it. Which one follows from what was done, not from its number,
+        // so that leaving out other steps changes nothing here.
         const Action& a = program_.actions[step_];
         const Gva va = history.pages()[page];
         flush_one_way(m_.cpu(i), history, va, global,
@@ -445,9 +405,7 @@ class Runner {
   Mirror& mirror_;
   NaiveMmu naive_;
   const bool direct_;
-  // What lies in memory is not what the guest sees (dirty flags that reach it late, host addresses in
-  // the guest's tables): only the virtual page directory tells.
-  const bool raw_differs_;
+  const MemoryCheck memory_;
   std::deque<History> histories_;  // by vCPU
   size_t step_ = 0;
   std::vector<Gpa> touched_;

@@ -35,7 +35,8 @@ struct RunStats {
 
 struct RunOptions {
   bool audit = true;
-  /// All of guest memory is compared every so many steps (and at the end); between, what was written.
+  /// All of guest memory is compared every so many steps (and at the end); between, what was
+  /// written.
   unsigned full_compare_every = 64;
   /// Every so many steps an access is first asked for as a probe.
   unsigned probe_every = 8;
@@ -43,14 +44,14 @@ struct RunOptions {
   RunOptions thorough() const { return {audit, 1, 1}; }
 };
 
-/// Runs the program on a fresh machine with the backend `spec`, comparing each answer with the naive
-/// model, guest memory with its mirror, and asking the auditor after every step. nullopt: all well.
-/// Errors: those of create_backend.
+/// Runs the program on a fresh machine with the backend `spec`, comparing each answer with the
+/// naive model, guest memory with its mirror, and asking the auditor after every step. nullopt: all
+/// well. Errors: those of create_backend.
 absl::StatusOr<std::optional<Failure>> run(const Program& program, absl::string_view spec,
                                            const RunOptions& options, RunStats& stats);
 
-/// The shortest program found that still fails on `spec` (delta debugging: ever smaller pieces are left
-/// out while it fails), with the failure it ends in.
+/// The shortest program found that still fails on `spec` (delta debugging: ever smaller pieces are
+/// left out while it fails), with the failure it ends in.
 Program minimise(const Program& program, absl::string_view spec, const RunOptions& options);
 
 /// The report of a failure: where and why, and the minimised program as text to keep.

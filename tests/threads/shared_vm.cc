@@ -55,7 +55,8 @@ void SharedVm::build_tables() {
     put(kDirectories[r], 0, table(kLeafTables[r]));
   }
   for (const uint64_t leaf : kLeafTables) {
-    for (uint64_t i = 0; i < kPages; ++i) put(leaf, i, Gpa::from_frame(kFirstData + i).value() | kPage);
+    for (uint64_t i = 0; i < kPages; ++i)
+      put(leaf, i, Gpa::from_frame(kFirstData + i).value() | kPage);
     for (uint64_t i = 0; i < kVolatilePages; ++i) {
       put(leaf, kPages + i, Gpa::from_frame(kFirstVolatile + i).value() | kPage);
     }

@@ -15,20 +15,20 @@
 
 namespace gnomon::threads {
 
-/// A guest whose memory says what it is: the first word of each data frame holds its own guest frame
-/// number, so that an access which lands in a wrong frame gives itself away.
+/// A guest whose memory says what it is: the first word of each data frame holds its own guest
+/// frame number, so that an access which lands in a wrong frame gives itself away.
 ///
 ///   root 1 ─► 2 ─► 3 ─┬─► leaf table 4        root 6 ─► 7 ─► 8 ─► the same leaf tables
 ///                     └─► or leaf table 5
 ///
-/// Both leaf tables map page i (of 0..63) to one of the frames 64 + i, 128 + i, 192 + i, 256 + i, and
-/// page 64 + j to the frame 320 + j, which the host takes away and gives back.
+/// Both leaf tables map page i (of 0..63) to one of the frames 64 + i, 128 + i, 192 + i, 256 + i,
+/// and page 64 + j to the frame 320 + j, which the host takes away and gives back.
 class SharedVm {
  public:
   static constexpr uint64_t kFrames = 512;
-  static constexpr uint64_t kPages = 64;          ///< that move between frames
-  static constexpr uint64_t kVolatilePages = 8;   ///< whose frame comes and goes
-  static constexpr uint64_t kPrivatePage = 56;    ///< + number of the vCPU: only it stores there
+  static constexpr uint64_t kPages = 64;         ///< that move between frames
+  static constexpr uint64_t kVolatilePages = 8;  ///< whose frame comes and goes
+  static constexpr uint64_t kPrivatePage = 56;   ///< + number of the vCPU: only it stores there
   static constexpr uint64_t kFirstData = 64;
   static constexpr uint64_t kFirstVolatile = 320;
   static constexpr uint64_t kRoots[2] = {1, 6};

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Several vCPUs, each on a thread of its own with a TLB in front, use, change and invalidate the same
-// tables while the host moves, takes and logs the frames below them. Whoever reads the wrong frame, or one
-// that was taken away, reads a number that gives it away; at each rendezvous the auditor must be content.
+// Several vCPUs, each on a thread of its own with a TLB in front, use, change and invalidate the
+// same tables while the host moves, takes and logs the frames below them. Whoever reads the wrong
+// frame, or one that was taken away, reads a number that gives it away; at each rendezvous the
+// auditor must be content.
 
 #include <atomic>
 #include <barrier>
@@ -95,8 +96,8 @@ class Guest {
     expected(page, vcpu_.store(at, 8, random_.next(), kUserWrite).translation);
   }
 
-  // Only this vCPU stores here, and the guest never maps it elsewhere: what was stored is there, however
-  // often the host has moved it.
+  // Only this vCPU stores here, and the guest never maps it elsewhere: what was stored is there,
+  // however often the host has moved it.
   void use_private_page() {
     const uint64_t page = SharedVm::kPrivatePage + id_;
     const Gva at(SharedVm::page(page).value() + 64);
@@ -113,9 +114,9 @@ class Guest {
   // Another of the page's frames, without the right to write, or nothing; then INVLPG, here only.
   void change_leaf() {
     const uint64_t page = random_.below(SharedVm::kPrivatePage);
-    uint64_t entry = Gpa::from_frame(SharedVm::kFirstData + page +
-                                     SharedVm::kPages * random_.below(4)).value() |
-                     pte::kPresent | pte::kUser;
+    uint64_t entry =
+        Gpa::from_frame(SharedVm::kFirstData + page + SharedVm::kPages * random_.below(4)).value() |
+        pte::kPresent | pte::kUser;
     if (random_.percent(80)) entry |= pte::kWritable;
     if (random_.percent(10)) entry = 0;
     write_table(SharedVm::kLeafTables[random_.below(2)], page, entry);
@@ -212,7 +213,8 @@ TEST_P(Threads, ShareOneGuest) {
       rendezvous.arrive_and_wait();
       // All vCPUs wait for the next round, outside the guest.
       for (const AuditFinding& f : vm.backend().audit()) {
-        findings.push_back(absl::StrCat("round ", round, ", invariant ", f.invariant, ": ", f.text));
+        findings.push_back(
+            absl::StrCat("round ", round, ", invariant ", f.invariant, ": ", f.text));
       }
     }
     for (std::thread& t : threads) t.join();

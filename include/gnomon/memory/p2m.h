@@ -54,6 +54,8 @@ class P2mEntry {
   constexpr PageSize size() const {
     return raw_ & 16 ? PageSize::k1G : raw_ & 8 ? PageSize::k2M : PageSize::k4K;
   }
+  /// The same frame as a page of its own.
+  constexpr P2mEntry as_4k() const { return P2mEntry(raw_ & ~uint64_t{24}); }
   constexpr bool rom() const { return (raw_ & kRom) != 0; }
   /// Dirty-logged and clean: the next write must be noted with `mark_dirty` before it is let
   /// through.
@@ -192,6 +194,8 @@ class P2m {
   /// ballooned or deflated. None of these counts as a write.
   void start_dirty_log(Gpa first, uint64_t frames);
   void stop_dirty_log(Gpa first, uint64_t frames);
+  /// Is any frame logged? Then a translation of a whole large host page may hide first writes to parts of it.
+  bool logging() const { return logging_.load(std::memory_order_relaxed); }
   /// Called before a write is let through to a write_logged() frame; clears the protection. Does
   /// nothing for other frames.
   void mark_dirty(Gpa gpa);
@@ -281,6 +285,7 @@ class P2m {
   template <class F>
   void for_each_piece(Gpa first, uint64_t frames, F&& f) const;
   void forget_clean();
+  bool any_logged() const;
 
   HostMemory* host_;
   std::vector<Slot> slots_;  // by address
@@ -292,6 +297,7 @@ class P2m {
   std::vector<uint32_t> dirty_;  // numbers of all dirty frames
   uint32_t next_index_ = 0;
   uint32_t generation_ = 0;
+  std::atomic<bool> logging_{false};
   mutable VmLock lock_;
 };
 

@@ -90,12 +90,13 @@ inline Walk<typename M::Address> walk(M& memory, WalkStart<typename M::Address> 
   std::array<Pending, 6> seen;
 
   const auto set_flags = [&](unsigned level, uint64_t& old, uint64_t flags) -> bool {
-    if ((old & flags) == flags || access.probe) return true;
+    if ((old & flags) == flags) return true;
     if (!memory.prepare_write(seen[level].ref, Addr(seen[level].at), level)) {
       w.status = WalkStatus::kNoMemory;
       w.level = static_cast<uint8_t>(level);
       return true;
     }
+    if (access.probe) return true;  // it would be set
     if (!memory.template exchange<Entry>(seen[level].ref, old, old | flags)) return false;
     w.entry[level] = old |= flags;
     return true;
