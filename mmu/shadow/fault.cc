@@ -40,11 +40,7 @@ Translation ShadowMmu::miss(VcpuState& cpu, Gva va, Access access) {
     return probe_guest(p2m_, cpu, va, access);
   }
   if (!addressable(cpu.rules.mode, va)) [[unlikely]] {
-    ++cpu.counters[Counter::kGuestFaults];
-    Translation t;
-    t.outcome = Outcome::kGuestFault;
-    t.error_code = pf::kNonCanonical;
-    return t;
+    return non_canonical(cpu);
   }
   VcpuRoots& v = roots_of(cpu);
   update_access_rules(v.host_rules, cpu.rules.ac, cpu.rules.pkru);

@@ -56,6 +56,15 @@ constexpr bool addressable(PagingMode mode, Gva va) {
   }
 }
 
+/// What happens then: the guest's own fault, which needs no exit.
+inline Translation non_canonical(VcpuState& cpu) {
+  ++cpu.counters[Counter::kGuestFaults];
+  Translation t;
+  t.outcome = Outcome::kGuestFault;
+  t.error_code = pf::kNonCanonical;
+  return t;
+}
+
 /// Walks the tables at `root` (Hpa(): none, a fault), from where the processor's paging-structure caches
 /// allow.
 inline Walk<Hpa> walk_shadow(const HostMemory& host, VcpuState& cpu, const PagingRules& host_rules,

@@ -33,11 +33,7 @@ Translation VtlbMmu::miss(VcpuState& cpu, Gva va, Access access) {
     return probe_guest(p2m_, cpu, va, access);
   }
   if (!shadow::addressable(cpu.rules.mode, va)) [[unlikely]] {
-    ++cpu.counters[Counter::kGuestFaults];
-    Translation t;
-    t.outcome = Outcome::kGuestFault;
-    t.error_code = pf::kNonCanonical;
-    return t;
+    return shadow::non_canonical(cpu);
   }
   Vcpu& v = of(cpu);
   update_access_rules(v.host_rules, cpu.rules.ac, cpu.rules.pkru);
