@@ -124,7 +124,7 @@ class NestedWalkMemory {
   }
 
   /// The host's half for one guest-physical address. When it fails, `violation` says where.
-  HostPage translate(Gpa gpa, unsigned guest_level, AccessOp op) {
+  [[gnu::noinline]] HostPage translate(Gpa gpa, unsigned guest_level, AccessOp op) {
     const HostPage page = kCached ? look_up(gpa, guest_level, op)
                                   : walk_host({Format::kLevels, root_}, gpa, guest_level, op);
     if (!page.ok()) [[unlikely]] violation_ = {gpa, guest_level, op == AccessOp::kWrite};
@@ -165,11 +165,13 @@ class NestedWalkMemory {
   const NestedViolation& violation() const { return violation_; }
 
  private:
-  HostPage walk_host(WalkStart<Hpa> start, Gpa gpa, unsigned guest_level, AccessOp op) {
+  [[gnu::always_inline]] HostPage walk_host(WalkStart<Hpa> start, Gpa gpa, unsigned guest_level,
+                                            AccessOp op) {
     if (root_ == Hpa() || !HostTables<Flavour>::reaches(gpa)) [[unlikely]] return {};
     HostTableReader reader(host_, cpu_, guest_level);
-    const Walk<Hpa> w = walk<Format>(reader, start, Gva(gpa.value()),
-                                     Access{op, Privilege::kUser}, Flavour::kRules);
+    // Expanded here, so that of the result only what is read is made.
+    const Walk<Hpa> w = walk_inline<Format>(reader, start, Gva(gpa.value()),
+                                            Access{op, Privilege::kUser}, Flavour::kRules);
     if (!w.ok()) [[unlikely]] return {};
     if constexpr (kCached) keep(w, gpa);
     return {w.address, w.size, (w.rights & kRightWrite) != 0};

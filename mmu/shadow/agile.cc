@@ -36,16 +36,20 @@ Translation ShadowMmu::miss_agile(VcpuRoots& v, Gva va, Access access) {
     // The shadow part.
     const uint64_t hardware = v.hardware.load(std::memory_order_acquire);
     const unsigned levels = shadow_levels(cpu.rules.mode);
-    Walk<Hpa> hw;
     WalkStart<Hpa> nested{levels, Hpa(hardware & ~uint64_t{1})};
     bool switched = (hardware & 1) != 0;
-    if (hardware == 0) {
-      hw.status = WalkStatus::kFault;
-    } else if (!switched) {
+    const Walk<Hpa> hw = [&] {
+      if (hardware == 0 || switched) {
+        Walk<Hpa> none;
+        if (!switched) none.status = WalkStatus::kFault;
+        return none;
+      }
       ShadowTables tables(p2m_.host(), cpu);
       const WalkStart<Hpa> root{levels, Hpa(hardware)};
-      hw = levels == 5 ? walk<AgileFormat<5>>(tables, root, va, access, v.host_rules)
-                       : walk<AgileFormat<4>>(tables, root, va, access, v.host_rules);
+      return levels == 5 ? walk<AgileFormat<5>>(tables, root, va, access, v.host_rules)
+                         : walk<AgileFormat<4>>(tables, root, va, access, v.host_rules);
+    }();
+    if (hardware != 0 && !switched) {
       const uint64_t entry = hw.entry[hw.level];
       switched = hw.ok() && is_switch(entry);
       if (hw.ok() && !switched) return translated(hw, origin_of(hw, va));

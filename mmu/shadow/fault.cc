@@ -45,16 +45,28 @@ Translation ShadowMmu::miss(VcpuState& cpu, Gva va, Access access) {
   VcpuRoots& v = roots_of(cpu);
   update_access_rules(v.host_rules, cpu.rules.ac, cpu.rules.pkru);
   if (agile_ != nullptr) return miss_agile(v, va, access);
-  FaultEnd fault;
-  for (int round = 0; round < kMaxRounds; ++round) {
-    const Hpa root(v.hardware.load(std::memory_order_acquire));
-    const Walk<Hpa> hw =
-        walk_shadow(p2m_.host(), cpu, v.host_rules, root, va, access);
-    if (hw.ok()) [[likely]] return translated(hw, origin_of(hw, va));
+  const Hpa root(v.hardware.load(std::memory_order_acquire));
+  const Walk<Hpa> hw = walk_shadow(p2m_.host(), cpu, v.host_rules, root, va, access);
+  if (hw.ok()) [[likely]] return translated(hw, origin_of(hw, va));
+  return miss_after_fault(v, va, access, hw);
+}
+
+Translation ShadowMmu::miss_after_fault(VcpuRoots& v, Gva va, Access access,
+                                        const Walk<Hpa>& first) {
+  VcpuState& cpu = *v.cpu;
+  const auto exit_with = [&](const Walk<Hpa>& hw) {
     VmExit exit(cpu, p2m_.lock());
-    fault = handle_fault(v, va, access, hw);
+    FaultEnd fault = handle_fault(v, va, access, hw);
     settle();
-    if (!fault.retry) break;
+    return fault;
+  };
+  FaultEnd fault = exit_with(first);
+  for (int round = 1; fault.retry; ++round) {
+    const Hpa root(v.hardware.load(std::memory_order_acquire));
+    const Walk<Hpa> hw = walk_shadow(p2m_.host(), cpu, v.host_rules, root, va, access);
+    if (hw.ok()) [[likely]] return translated(hw, origin_of(hw, va));
+    if (round == kMaxRounds) break;
+    fault = exit_with(hw);
   }
   return fault.end;
 }
@@ -82,32 +94,26 @@ ShadowMmu::FaultEnd ShadowMmu::handle_fault(VcpuRoots& v, Gva va, Access access,
                                             const Walk<Hpa>& hw) {
   VcpuState& cpu = *v.cpu;
   Counters& count = cpu.counters;
-  FaultEnd out;
   if (const auto mmio = cached_mmio(v, va, access, hw)) {
     ++count[Counter::kExitMmio];
     ++count[Counter::kMmioAccesses];
-    out.end = *mmio;
-    return out;
+    return {false, *mmio};
   }
 
   GuestTables tables(p2m_, cpu, access, GuestTables::Count::kNo, GuestTables::Lock::kHeld);
   const Walk<Gpa> w = walk_guest(tables, cpu.controls, cpu.rules, va, access);
   if (!w.ok()) {
     ++count[Counter::kExitPageFault];
-    if (w.status == WalkStatus::kNoMemory) {
-      out.end = tables.failure(w.level);
-      return out;
-    }
+    if (w.status == WalkStatus::kNoMemory) return {false, tables.failure(w.level)};
     ++count[Counter::kReflectedFaults];
     ++count[Counter::kGuestFaults];
-    out.end = guest_fault(w);
-    return out;
+    return {false, guest_fault(w)};
   }
 
   const bool see_next_store = !w.dirty && !(w.level == 1 && lazy_flags_for(w.table[1]));
   const Grant grant = effective_rights(cpu.rules, w, access, see_next_store);
   const P2mEntry e = make_usable(p2m_, w.address, access.write(), count);
-  out.end = end_of_walk(w, e, access.write(), w.rights);
+  FaultEnd out{false, end_of_walk(w, e, access.write(), w.rights)};
   out.end.cacheable = false;
   out.end.dirty = false;
   // Each access needs at most one page for each level, and the glue below a new root.

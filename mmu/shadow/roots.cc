@@ -108,12 +108,19 @@ void ShadowMmu::switch_root(VcpuRoots& v) {
                                      [&](const Root& r) { return r.same_space(wanted); });
     if (cached != v.previous.end()) {
       std::swap(v.current, *cached);
-      std::rotate(v.previous.begin(), cached, cached + 1);
+      cached->left_at = ++v.switches;
     } else {
-      if (v.current.usable()) v.previous.insert(v.previous.begin(), v.current);
+      if (v.current.usable()) {
+        v.current.left_at = ++v.switches;
+        v.previous.push_back(v.current);
+      }
       v.current = wanted;
       if (v.previous.size() > options_.cached_roots) {
-        drop_root(v.previous.back());
+        const auto oldest = std::min_element(
+            v.previous.begin(), v.previous.end(),
+            [](const Root& a, const Root& b) { return a.left_at < b.left_at; });
+        drop_root(*oldest);
+        *oldest = v.previous.back();
         v.previous.pop_back();
       }
     }

@@ -45,6 +45,7 @@ struct Root {
   uint32_t top = 0;   ///< page the processor's CR3 points to; 0: none yet
   uint32_t glue = 0;  ///< the level-3 page below it, where the guest has no such level
   bool switched = false;  ///< agile paging: the guest's own root is walked, in nested mode
+  uint64_t left_at = 0;   ///< VcpuRoots::switches when it was current last
 
   bool usable() const { return top != 0 || switched; }
   bool same_space(const Root& other) const {
@@ -56,7 +57,8 @@ struct VcpuRoots {
   VcpuState* cpu = nullptr;
   PagingRules host_rules;  ///< of the processor that walks the shadow on behalf of this vCPU
   Root current;
-  std::vector<Root> previous;           ///< most recent first
+  std::vector<Root> previous;           ///< in no order: see Root::left_at
+  uint64_t switches = 0;
   /// Host address of the root table; 0: fault at once. Bit 0: it is the guest's own (Root::switched).
   std::atomic<uint64_t> hardware{0};
 };
@@ -100,6 +102,7 @@ class ShadowMmu final : public Backend, private DirtySink {
     Translation end;     ///< otherwise the answer; with `retry`, the answer if retrying does not help
   };
   Origin origin_of(const Walk<Hpa>& w, Gva va);
+  Translation miss_after_fault(VcpuRoots& v, Gva va, Access access, const Walk<Hpa>& first);
   FaultEnd handle_fault(VcpuRoots& v, Gva va, Access access, const Walk<Hpa>& hw);
   std::optional<Translation> cached_mmio(VcpuRoots& v, Gva va, Access access, const Walk<Hpa>& hw);
 

@@ -97,9 +97,7 @@ PagingRules derive_rules(const Controls& c, const CpuModel& cpu) {
   return rules;
 }
 
-void update_access_rules(PagingRules& rules, bool ac, uint32_t pkru) {
-  rules.pkru = pkru;
-  if (rules.ac == ac) return;
+void update_ac_rule(PagingRules& rules, bool ac) {
   rules.ac = ac;
   if (rules.smap) derive_permissions(rules);
 }

@@ -272,7 +272,9 @@ class Runner {
         return absl::StrCat("no memory at ", to_string(u.at), " to hold flags");
       }
       const auto is = static_cast<uint8_t>(may_be_stale ? byte & u.after : u.after);
-      wrote(u.at, is | static_cast<uint8_t>(u.before), 1);
+      // In a table that maps itself one entry may be updated at several levels: `u.before` is then not what
+      // memory held before this access.
+      wrote(u.at, is | mirror_.load(u.at, 1), 1);
       touch(u.at);
     }
     return {};

@@ -19,8 +19,9 @@
 #include "gnomon/x86/guest_walk.h"
 #include "mmu/shadow/shadow.h"
 
-// A guest whose kernel is the test: it writes tables entry by entry, loads CR3, flushes and touches pages. There
-// is no TLB, so each touch is a walk of the shadow tables, and what is stale is stale in them.
+// A guest whose kernel is the test: it writes tables entry by entry, loads CR3, flushes and touches
+// pages. There is no TLB, so each touch is a walk of the shadow tables, and what is stale is stale
+// in them.
 
 namespace gnomon::shadow_test {
 
@@ -56,8 +57,9 @@ inline constexpr uint64_t kDeviceBytes = 4_MiB;
 inline unsigned scaled(unsigned middle) {
   const char* scale = std::getenv("GNOMON_TEST_SCALE");
   if (scale == nullptr) return middle;
-  return std::strcmp(scale, "small") == 0 ? middle / 8 + 1
-         : std::strcmp(scale, "full") == 0 ? middle * 8 : middle;
+  return std::strcmp(scale, "small") == 0  ? middle / 8 + 1
+         : std::strcmp(scale, "full") == 0 ? middle * 8
+                                           : middle;
 }
 
 /// SplitMix64.
@@ -178,13 +180,16 @@ class Machine {
     for (unsigned l = levels_; l > level; --l) {
       const Gpa at = slot_in(table, va, l);
       uint64_t e = peek(at);
-      if ((e & kP) == 0) store_pte(at, e = new_table().value() | (levels_ == 3 && l == 3 ? kP : kUser));
+      if ((e & kP) == 0)
+        store_pte(at, e = new_table().value() | (levels_ == 3 && l == 3 ? kP : kUser));
       table = Gpa(e & pte::kFrameMask);
     }
     return slot_in(table, va, level);
   }
   Gpa entry_at(uint64_t va, unsigned level) { return entry_at(va, level, root_); }
-  Gpa table_at(uint64_t va, unsigned level, Gpa space) { return entry_at(va, level, space).page_base(); }
+  Gpa table_at(uint64_t va, unsigned level, Gpa space) {
+    return entry_at(va, level, space).page_base();
+  }
   Gpa table_at(uint64_t va, unsigned level) { return table_at(va, level, root_); }
   void map_in(Gpa space, uint64_t va, uint64_t gpa, uint64_t flags = kUser,
               PageSize size = PageSize::k4K) {
@@ -198,7 +203,9 @@ class Machine {
   uint64_t pte(uint64_t va, unsigned level = 1) { return peek(entry_at(va, level)); }
 
   // Accesses.
-  Translation touch(uint64_t va, Access access = kRead) { return mmu->miss(cpu(), Gva(va), access); }
+  Translation touch(uint64_t va, Access access = kRead) {
+    return mmu->miss(cpu(), Gva(va), access);
+  }
   void expect_mapped(uint64_t va, uint64_t gpa, Access access = kRead) {
     const Translation t = touch(va, access);
     EXPECT_TRUE(t.ok()) << absl::StrCat(absl::Hex(va)) << ": " << to_string(t);
@@ -209,7 +216,8 @@ class Machine {
   }
   void expect_fault(uint64_t va, uint32_t error_code, Access access = kRead) {
     const Translation t = touch(va, access);
-    EXPECT_EQ(t.outcome, Outcome::kGuestFault) << absl::StrCat(absl::Hex(va)) << ": " << to_string(t);
+    EXPECT_EQ(t.outcome, Outcome::kGuestFault)
+        << absl::StrCat(absl::Hex(va)) << ": " << to_string(t);
     EXPECT_EQ(t.error_code, error_code) << absl::StrCat(absl::Hex(va));
   }
   /// The access must end as the guest's tables and the p2m say now.
@@ -217,7 +225,8 @@ class Machine {
     const Translation want = touch(va, {access.op, access.by, /*probe=*/true});
     const Translation got = touch(va, access);
     const auto text = [&] { return absl::StrCat(absl::Hex(va), " ", to_string(access)); };
-    ASSERT_EQ(got.outcome, want.outcome) << text() << ": " << to_string(got) << "; " << to_string(want);
+    ASSERT_EQ(got.outcome, want.outcome)
+        << text() << ": " << to_string(got) << "; " << to_string(want);
     EXPECT_EQ(got.cause, want.cause) << text();
     EXPECT_EQ(got.error_code, want.error_code) << text();
     if (got.outcome == Outcome::kGuestFault) return;
@@ -266,14 +275,13 @@ class Machine {
   /// Shadow pages of a guest table.
   unsigned pages_of(Gpa table) const {
     unsigned n = 0;
-    shadow().pages().for_each_page([&](const shadow::ShadowPage& p) {
-      n += p.shadows_table() && p.gfn == table.frame();
-    });
+    shadow().pages().for_each_page(
+        [&](const shadow::ShadowPage& p) { n += p.shadows_table() && p.gfn == table.frame(); });
     return n;
   }
   bool unsync(Gpa table) const { return shadow().pages().unsync(p2m.frame_index(table)); }
-  /// The complete list of what the processor can reach, by ascending address: "va>gpa size wux", with "-" or
-  /// "s" for a right that is missing; "va>mmio gpa" for a marker; "va>switch gpa".
+  /// The complete list of what the processor can reach, by ascending address: "va>gpa size wux",
+  /// with "-" or "s" for a right that is missing; "va>mmio gpa" for a marker; "va>switch gpa".
   std::vector<std::string> mappings() {
     std::map<uint64_t, uint64_t> gpa_of;
     p2m.for_each_slot([&](Gpa first, uint64_t frames) {
@@ -288,7 +296,8 @@ class Machine {
     return list;
   }
   void expect_sound(absl::string_view when = "") const {
-    for (const AuditFinding& f : mmu->audit()) ADD_FAILURE() << when << " " << f.invariant << ": " << f.text;
+    for (const AuditFinding& f : mmu->audit())
+      ADD_FAILURE() << when << " " << f.invariant << ": " << f.text;
   }
 
  private:
@@ -301,13 +310,16 @@ class Machine {
       const uint64_t e = host->at<uint64_t>(Hpa(table))[i];
       if (!shadow::is_present(e)) continue;
       uint64_t here = va | i << Long4::shift(level);
-      if (level == 4 && i >= 256 && shadow::shadow_levels(cpu().rules.mode) == 4) here |= ~uint64_t{0} << 48;
+      if (level == 4 && i >= 256 && shadow::shadow_levels(cpu().rules.mode) == 4)
+        here |= ~uint64_t{0} << 48;
       const auto gpa = [&](uint64_t hpa) {
         const auto it = gpa_of.find(hpa);
-        return it == gpa_of.end() ? absl::StrCat("hpa:", absl::Hex(hpa)) : absl::StrCat(absl::Hex(it->second));
+        return it == gpa_of.end() ? absl::StrCat("hpa:", absl::Hex(hpa))
+                                  : absl::StrCat(absl::Hex(it->second));
       };
       if (shadow::is_mmio(e)) {
-        list.push_back(absl::StrCat(absl::Hex(here), ">mmio ", absl::Hex(shadow::mmio_frame(e).value())));
+        list.push_back(
+            absl::StrCat(absl::Hex(here), ">mmio ", absl::Hex(shadow::mmio_frame(e).value())));
       } else if (shadow::is_switch(e)) {
         list.push_back(absl::StrCat(absl::Hex(here), ">switch ", gpa(e & pte::kFrameMask)));
       } else if (shadow::is_link(e, level)) {

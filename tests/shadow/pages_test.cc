@@ -24,7 +24,8 @@ TEST(Pages, SharedByTwoRootsWhenTheRoleIsEqual) {
   EXPECT_EQ(m.since(Counter::kShadowPagesCreated), 1u);  // the root
   EXPECT_EQ(m.since(Counter::kShadowPagesReused), 1u);   // all below it
   EXPECT_EQ(m.since(Counter::kHiddenFaults), 1u);
-  for (unsigned level = 1; level <= 3; ++level) EXPECT_EQ(m.pages_of(m.table_at(0x1000, level)), 1u);
+  for (unsigned level = 1; level <= 3; ++level)
+    EXPECT_EQ(m.pages_of(m.table_at(0x1000, level)), 1u);
   EXPECT_THAT(m.mappings(), ElementsAre("1000>5000 4K wux"));
   m.switch_to(m.first_root());
   EXPECT_THAT(m.mappings(), ElementsAre("1000>5000 4K wux"));
@@ -53,7 +54,8 @@ TEST(Pages, OtherRightsAboveMakeAnotherPage) {
     m.expect_mapped(0x1000, 0x5000, kKernelRead);
     EXPECT_THAT(m.mappings(), ElementsAre(std::string(upper.mapping)));
     m.expect_fault(0x1000, upper.error, upper.denied);
-    for (unsigned level = 1; level <= 3; ++level) EXPECT_EQ(m.pages_of(m.table_at(0x1000, level)), 2u);
+    for (unsigned level = 1; level <= 3; ++level)
+      EXPECT_EQ(m.pages_of(m.table_at(0x1000, level)), 2u);
     m.switch_to(m.first_root());
     EXPECT_THAT(m.mappings(), ElementsAre("1000>5000 4K wux"));
     m.expect_mapped(0x1000, 0x5000, kWrite);
@@ -174,7 +176,7 @@ TEST(Pages, SelfReferenceGivesOnePageForEachLevel) {
   m.mark();
   const Translation t = m.touch(self, kWrite);
   EXPECT_TRUE(t.ok() && t.trapped) << to_string(t);
-  m.store(t.gpa, 0, 8);  // the entry of 0x1000's tables
+  m.store(t.gpa, 0, 8);                      // the entry of 0x1000's tables
   EXPECT_EQ(m.since(Counter::kUnsync), 0u);  // an upper level never goes out of sync
   m.flush();
   m.expect_fault(0x1000, pf::kUser);

@@ -68,14 +68,17 @@ TEST_P(References, OneForEachLevelOfTheShadow) {
     for (unsigned i = 0; i < log.size(); ++i) {
       EXPECT_EQ(log[i].dimension, WalkReference::Dimension::kShadow);
       EXPECT_EQ(log[i].level, top - i);
-      EXPECT_EQ(m.since(static_cast<Counter>(static_cast<unsigned>(Counter::kWalkShadowL1) + top - i - 1)), 1u);
+      EXPECT_EQ(m.since(static_cast<Counter>(static_cast<unsigned>(Counter::kWalkShadowL1) + top -
+                                             i - 1)),
+                1u);
       // Each table is where the entry before it points, and is the shadow's, not the guest's.
       EXPECT_EQ(m.host->owner(Hpa(log[i].address)), FrameOwner::kShadowTable);
       if (i > 0) {
         EXPECT_EQ(Hpa(log[i].address).page_base(), Hpa(log[i - 1].entry & pte::kFrameMask));
       }
     }
-    EXPECT_EQ(Hpa(log.back().entry & pte::kFrameMask).page_base(c.size), first.hpa.page_base(c.size));
+    EXPECT_EQ(Hpa(log.back().entry & pte::kFrameMask).page_base(c.size),
+              first.hpa.page_base(c.size));
   }
 }
 

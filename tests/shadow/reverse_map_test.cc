@@ -4,8 +4,8 @@
 #include "mmu/shadow/pte_list.h"
 #include "tests/shadow/fixture.h"
 
-// The reverse map finds every entry that maps a frame, however many there are and whatever the guest's
-// tables say by now.
+// The reverse map finds every entry that maps a frame, however many there are and whatever the
+// guest's tables say by now.
 
 namespace gnomon::shadow_test {
 namespace {
@@ -81,7 +81,8 @@ TEST(ReverseMap, FrameWithAThousandAliases) {
   for (unsigned i = 0; i < kAliases; i += 7) m.expect_mapped(i << 12, 0x5000, kWrite);
 }
 
-// A frame becomes a table while a thousand writable entries map it: all lose that right, none is dropped.
+// A frame becomes a table while a thousand writable entries map it: all lose that right, none is
+// dropped.
 TEST(ReverseMap, AliasesOfANewTableAreWriteProtected) {
   Machine m("shadow:prefetch=64,unsync=off");
   const Gpa table = m.new_table();
@@ -104,8 +105,8 @@ TEST(ReverseMap, AliasesOfANewTableAreWriteProtected) {
   }
 }
 
-// The guest's entry is changed behind an out-of-sync shadow; the host then takes the frame away that
-// the shadow still maps.
+// The guest's entry is changed behind an out-of-sync shadow; the host then takes the frame away
+// that the shadow still maps.
 TEST(ReverseMap, KnowsTheFrameWhateverTheGuestWroteSince) {
   Machine m("shadow:prefetch=0");
   m.map(0x1000, 0x5000, kUsed);

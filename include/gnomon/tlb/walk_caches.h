@@ -210,22 +210,30 @@ class WalkCaches {
   WalkCacheStatistics statistics_;
 };
 
+/// The walk with the help of `caches`.
+template <class Format, class M>
+Walk<typename M::Address> walk_with_caches(WalkCaches& caches, M& memory,
+                                           WalkStart<typename M::Address> root, Gva va,
+                                           uint16_t pcid, Access access, const PagingRules& rules) {
+  const auto start = caches.start<Format>(root, va, pcid);
+  auto w = walk<Format>(memory, start, va, access, rules);
+  if (w.status == WalkStatus::kFault && start.level != root.level) {
+    caches.drop_path<Format>(va, pcid, root.level);
+    w = walk<Format>(memory, root, va, access, rules);
+  }
+  caches.remember<Format>(w, va, pcid, rules);
+  return w;
+}
+
 /// `walk` with the help of `caches` (may be null). A fault that a walk from a cached table meets drops
 /// what the caches hold for the address (SDM vol. 3, 4.10.4.1) and is looked for again from the root, so
 /// that entries which software made more permissive without invalidating them cause no fault.
 template <class Format, class M>
-Walk<typename M::Address> cached_walk(WalkCaches* caches, M& memory,
-                                      WalkStart<typename M::Address> root, Gva va, uint16_t pcid,
-                                      Access access, const PagingRules& rules) {
-  if (caches == nullptr) return walk<Format>(memory, root, va, access, rules);
-  const auto start = caches->start<Format>(root, va, pcid);
-  auto w = walk<Format>(memory, start, va, access, rules);
-  if (w.status == WalkStatus::kFault && start.level != root.level) {
-    caches->drop_path<Format>(va, pcid, root.level);
-    w = walk<Format>(memory, root, va, access, rules);
-  }
-  caches->remember<Format>(w, va, pcid, rules);
-  return w;
+[[gnu::always_inline]] inline Walk<typename M::Address> cached_walk(
+    WalkCaches* caches, M& memory, WalkStart<typename M::Address> root, Gva va, uint16_t pcid,
+    Access access, const PagingRules& rules) {
+  if (caches == nullptr) [[likely]] return walk_inline<Format>(memory, root, va, access, rules);
+  return walk_with_caches<Format>(*caches, memory, root, va, pcid, access, rules);
 }
 
 }  // namespace gnomon

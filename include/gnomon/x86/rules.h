@@ -49,8 +49,13 @@ struct PagingRules {
 };
 
 PagingRules derive_rules(const Controls& controls, const CpuModel& cpu);
+/// EFLAGS.AC changed.
+void update_ac_rule(PagingRules& rules, bool ac);
 /// Only EFLAGS.AC or PKRU changed: the cheap part of derive_rules.
-void update_access_rules(PagingRules& rules, bool ac, uint32_t pkru);
+inline void update_access_rules(PagingRules& rules, bool ac, uint32_t pkru) {
+  rules.pkru = pkru;
+  if (rules.ac != ac) [[unlikely]] update_ac_rule(rules, ac);
+}
 
 }  // namespace gnomon
 

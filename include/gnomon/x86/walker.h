@@ -5,6 +5,8 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <type_traits>
+#include <utility>
 
 #include "gnomon/base/outcome.h"
 #include "gnomon/x86/access.h"
@@ -74,95 +76,129 @@ struct Walk {
 ///   static bool exchange(Ref&, uint64_t& expected, uint64_t desired)   compare-exchange
 /// `read` sees every memory reference of the walk in order: it is where counting and logging happen.
 template <class Format, class M>
-inline Walk<typename M::Address> walk(M& memory, WalkStart<typename M::Address> start, Gva va,
-                                      Access access, const PagingRules& rules) {
+[[gnu::always_inline]] inline Walk<typename M::Address> walk_inline(
+    M& memory, WalkStart<typename M::Address> start, Gva va, Access access,
+    const PagingRules& rules) {
   using Addr = typename M::Address;
   using Entry = typename Format::Entry;
   struct Pending {
     typename M::Ref ref;
     uint64_t at;
   };
+  enum class Step : uint8_t { kDown, kLeaf, kEnd, kAgain };
 
   // The result is built in place (one variable, returned everywhere): a copy of it costs more than a
   // reference of the walk.
   Walk<Addr> w;
   w.start_level = static_cast<uint8_t>(start.level);
   std::array<Pending, 6> seen;
+  Addr table;
+  Rights rights = kAllRights;
+  unsigned level = 0;
+  uint64_t value = 0;
 
-  const auto set_flags = [&](unsigned level, uint64_t& old, uint64_t flags) -> bool {
-    if ((old & flags) == flags) return true;
-    if (!memory.prepare_write(seen[level].ref, Addr(seen[level].at), level)) {
+  const auto set_flags = [&](unsigned at, uint64_t& old, uint64_t flags)
+      __attribute__((always_inline)) -> Step {
+    if ((old & flags) == flags) return Step::kDown;
+    if (!memory.prepare_write(seen[at].ref, Addr(seen[at].at), at)) {
       w.status = WalkStatus::kNoMemory;
-      w.level = static_cast<uint8_t>(level);
-      return true;
+      level = at;
+      return Step::kEnd;
     }
-    if (access.probe) return true;  // it would be set
-    if (!memory.template exchange<Entry>(seen[level].ref, old, old | flags)) return false;
-    w.entry[level] = old |= flags;
-    return true;
+    if (access.probe) return Step::kDown;  // it would be set
+    if (!memory.template exchange<Entry>(seen[at].ref, old, old | flags)) return Step::kAgain;
+    w.entry[at] = old |= flags;
+    return Step::kDown;
   };
 
-restart:
-  w.rights = start.rights;
-  Addr table = start.table;
-  unsigned level = start.level;
-  uint64_t value;
-  for (;; --level) {
-    w.level = static_cast<uint8_t>(level);
-    w.table[level] = table;
-    w.rights_above[level] = w.rights;
-    Pending& here = seen[level];
-    here.at = table.value() + Format::index(va, level) * sizeof(Entry);
-    if (!memory.template read<Entry>(Addr(here.at), level, here.ref, value)) [[unlikely]] {
+  const auto read_level = [&]<unsigned L>(std::integral_constant<unsigned, L>)
+      __attribute__((always_inline)) -> Step {
+    level = L;
+    w.table[L] = table;
+    w.rights_above[L] = rights;
+    Pending& here = seen[L];
+    here.at = table.value() + Format::index(va, L) * sizeof(Entry);
+    if (!memory.template read<Entry>(Addr(here.at), L, here.ref, value)) [[unlikely]] {
       w.status = WalkStatus::kNoMemory;
-      return w;
+      return Step::kEnd;
     }
     const auto e = static_cast<Entry>(value);
-    w.entry[level] = e;
-    if (!Format::present(e)) {
+    w.entry[L] = e;
+    if (!Format::present(e)) [[unlikely]] {
       w.status = WalkStatus::kFault;
       w.error_code = rules.error_base[access.kind()];
-      return w;
+      return Step::kEnd;
     }
-    const bool leaf = Format::leaf(e, level, rules);
-    if (Format::malformed(e, level, leaf, rules)) [[unlikely]] {
+    const bool leaf = Format::leaf(e, L, rules);
+    if (Format::malformed(e, L, leaf, rules)) [[unlikely]] {
       w.status = WalkStatus::kFault;
       w.error_code = rules.error_base[access.kind()] | pf::kPresent | pf::kReserved;
-      return w;
+      return Step::kEnd;
     }
-    w.rights &= Format::rights(e, level, rules);
-    if (leaf) break;
-    if (rules.accessed_before_fault) {
-      if (!set_flags(level, value, Format::accessed(level, rules))) goto restart;
-      if (w.status != WalkStatus::kOk) return w;
-    }
+    rights &= Format::rights(e, L, rules);
+    if (leaf) return Step::kLeaf;
     table = Addr(Format::table_base(e));
-  }
+    return rules.accessed_before_fault ? set_flags(L, value, Format::accessed(L, rules))
+                                       : Step::kDown;
+  };
 
-  const auto e = static_cast<Entry>(value);
-  w.key = Format::key(e);
-  const bool denied_by_key = rules.key_forbids(access, w.rights, w.key);
-  if (!rules.permits(access, w.rights) || denied_by_key) [[unlikely]] {
-    w.status = WalkStatus::kFault;
-    w.error_code = rules.error_base[access.kind()] | pf::kPresent | (denied_by_key ? pf::kKey : 0);
-    return w;
-  }
-  if (!rules.accessed_before_fault) {
-    for (unsigned l = start.level; l > level; --l) {
-      if (!set_flags(l, w.entry[l], Format::accessed(l, rules))) goto restart;
-      if (w.status != WalkStatus::kOk) return w;
+  const auto end_at_leaf = [&]() __attribute__((always_inline)) -> Step {
+    const auto e = static_cast<Entry>(value);
+    const unsigned leaf = level;
+    w.key = Format::key(e);
+    const bool denied_by_key = rules.key_forbids(access, rights, w.key);
+    if (!rules.permits(access, rights) || denied_by_key) [[unlikely]] {
+      w.status = WalkStatus::kFault;
+      w.error_code = rules.error_base[access.kind()] | pf::kPresent | (denied_by_key ? pf::kKey : 0);
+      return Step::kEnd;
     }
-  }
-  const uint64_t flags =
-      Format::accessed(level, rules) | (access.write() ? Format::dirty(rules) : uint64_t{0});
-  if (!set_flags(level, value, flags)) goto restart;
-  if (w.status != WalkStatus::kOk) return w;
+    if (!rules.accessed_before_fault) {
+      for (unsigned l = start.level; l > leaf; --l) {
+        const Step s = set_flags(l, w.entry[l], Format::accessed(l, rules));
+        if (s != Step::kDown) return s;
+      }
+    }
+    const uint64_t flags =
+        Format::accessed(leaf, rules) | (access.write() ? Format::dirty(rules) : uint64_t{0});
+    if (const Step s = set_flags(leaf, value, flags); s != Step::kDown) return s;
+    w.dirty = (value & Format::dirty(rules)) == Format::dirty(rules);
+    w.global = Format::global(e, rules);
+    w.size = Format::leaf_size(leaf);
+    w.address = Addr(Format::leaf_base(e, leaf) | va.offset_in(w.size));
+    return Step::kEnd;
+  };
 
-  w.dirty = (value & Format::dirty(rules)) == Format::dirty(rules);
-  w.global = Format::global(e, rules);
-  w.size = Format::leaf_size(level);
-  w.address = Addr(Format::leaf_base(e, level) | va.offset_in(w.size));
+  // One copy of the step for each level, so that shifts, masks and counters are constants.
+  const auto once = [&]<unsigned... I>(std::integer_sequence<unsigned, I...>)
+      __attribute__((always_inline)) -> Step {
+    table = start.table;
+    rights = start.rights;
+    Step s = Step::kDown;
+    ((s == Step::kDown && start.level >= Format::kLevels - I
+          ? void(s = read_level(std::integral_constant<unsigned, Format::kLevels - I>{}))
+          : void()),
+     ...);
+    return s == Step::kLeaf ? end_at_leaf() : s;
+  };
+  while (once(std::make_integer_sequence<unsigned, Format::kLevels>{}) == Step::kAgain) {
+  }
+  w.level = static_cast<uint8_t>(level);
+  w.rights = rights;
   return w;
+}
+
+/// The same, not expanded at each call. The start goes in registers: loading a structure again right after its
+/// parts were stored stalls.
+template <class Format, class M>
+Walk<typename M::Address> walk_from(M& memory, unsigned level, typename M::Address table,
+                                    Rights rights, Gva va, Access access,
+                                    const PagingRules& rules) {
+  return walk_inline<Format>(memory, {level, table, rights}, va, access, rules);
+}
+template <class Format, class M>
+inline Walk<typename M::Address> walk(M& memory, WalkStart<typename M::Address> start, Gva va,
+                                      Access access, const PagingRules& rules) {
+  return walk_from<Format>(memory, start.level, start.table, start.rights, va, access, rules);
 }
 
 }  // namespace gnomon
