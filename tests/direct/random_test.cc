@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "mmu/native/native.h"
 #include "tests/direct/fixture.h"
+#include "tests/scenario/random.h"
 
 // Two machines, one native and one under direct paging, live the same life: each update that direct paging
 // accepts is made on both, and they must agree on every access, on what the guest reads from its tables
@@ -14,23 +15,7 @@
 namespace gnomon::direct_test {
 namespace {
 
-class Random {
- public:
-  explicit Random(uint64_t seed) : state_(seed) {}
-  uint64_t next() {
-    uint64_t x = state_ += 0x9e3779b97f4a7c15;
-    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9;
-    x = (x ^ (x >> 27)) * 0x94d049bb133111eb;
-    return x ^ (x >> 31);
-  }
-  uint64_t below(uint64_t n) { return next() % n; }
-  bool chance(unsigned percent) { return below(100) < percent; }
-  template <class C>
-  auto pick(const C& c) { return c[below(std::size(c))]; }
-
- private:
-  uint64_t state_;
-};
+using scenario::Random;
 
 constexpr uint64_t kFrames = 48;
 constexpr std::array<unsigned, 4> kSlots = {0, 1, 2, 511};
@@ -112,17 +97,17 @@ class Twins {
   }
 
   uint64_t any_frame() {
-    if (random_.chance(85)) return random_.below(kFrames);
+    if (random_.percent(85)) return random_.below(kFrames);
     return random_.pick(std::array<uint64_t, 7>{kRomFrame, kMmioFrame, kHoleFrame, 1024, 1024 + 512,
                                                 1024 + 3, uint64_t{1} << 36});
   }
   uint64_t flags() {
     uint64_t f = kP | kU;
-    if (random_.chance(40)) f |= random_.next() & (kA | kD | 0x18 | 0x100 | 0xe00);
-    if (random_.chance(5)) f &= ~kU;
-    if (random_.chance(4)) f &= ~kP;
-    if (random_.chance(3)) f |= pte::kNoExecute;
-    if (random_.chance(10)) f |= random_.below(16) << pte::kKeyShift;
+    if (random_.percent(40)) f |= random_.next() & (kA | kD | 0x18 | 0x100 | 0xe00);
+    if (random_.percent(5)) f &= ~kU;
+    if (random_.percent(4)) f &= ~kP;
+    if (random_.percent(3)) f |= pte::kNoExecute;
+    if (random_.percent(10)) f |= random_.below(16) << pte::kKeyShift;
     return f;
   }
   // What a sensible guest writes into frame `f`, given the pool it is in.
@@ -132,20 +117,20 @@ class Twins {
       if (f - kPools[l].first < kPools[l].count) level = l;
     }
     if (level == 0) return random_.next() & ~kP;
-    if (level == 4 && random_.chance(5)) return f << 12 | flags();
-    if (level == 2 && random_.chance(20)) {
-      return (kLargeBase + random_.below(2) * 2_MiB) | flags() | kPS | (random_.chance(60) ? kW : 0);
+    if (level == 4 && random_.percent(5)) return f << 12 | flags();
+    if (level == 2 && random_.percent(20)) {
+      return (kLargeBase + random_.below(2) * 2_MiB) | flags() | kPS | (random_.percent(60) ? kW : 0);
     }
     const Pool pool = kPools[level - 1];
-    const bool table_read_only = level == 1 && random_.chance(20);
+    const bool table_read_only = level == 1 && random_.percent(20);
     const uint64_t target = table_read_only ? random_.below(kFrames) : pool.first + random_.below(pool.count);
-    return target << 12 | flags() | (!table_read_only && random_.chance(80) ? kW : 0);
+    return target << 12 | flags() | (!table_read_only && random_.percent(80) ? kW : 0);
   }
   // Nonsense goes mostly where it is checked at once: elsewhere it would keep all roots from loading.
   uint64_t any_entry(uint64_t f) {
-    if (random_.chance(is_table(d_.mmu->type_of(Gpa::from_frame(f))) ? 50 : 99)) return tidy_entry(f);
-    if (random_.chance(10)) return random_.next();
-    return any_frame() << 12 | flags() | (random_.chance(50) ? kW : 0) | (random_.chance(10) ? kPS : 0);
+    if (random_.percent(is_table(d_.mmu->type_of(Gpa::from_frame(f))) ? 50 : 99)) return tidy_entry(f);
+    if (random_.percent(10)) return random_.next();
+    return any_frame() << 12 | flags() | (random_.percent(50) ? kW : 0) | (random_.percent(10) ? kPS : 0);
   }
 
   bool store(Gpa at, uint64_t value, unsigned size) {
@@ -160,14 +145,14 @@ class Twins {
     return direct == StoreResult::kDone;
   }
   void update() {
-    const uint64_t f = random_.chance(95) ? 1 + random_.below(kFrames - 1) : any_frame();
+    const uint64_t f = random_.percent(95) ? 1 + random_.below(kFrames - 1) : any_frame();
     uint64_t at = f << 12 | random_.pick(kSlots) * 8u;
     unsigned size = 8;
     uint64_t value = any_entry(f);
-    if (random_.chance(is_table(d_.mmu->type_of(Gpa::from_frame(f))) ? 20 : 1)) {
+    if (random_.percent(is_table(d_.mmu->type_of(Gpa::from_frame(f))) ? 20 : 1)) {
       size = 1 + static_cast<unsigned>(random_.below(8));
       at = f << 12 | std::min<uint64_t>((at & 0xfff) + random_.below(12), 4096 - size);
-      if (random_.chance(50)) value = random_.below(4);
+      if (random_.percent(50)) value = random_.below(4);
     }
     store(Gpa(at), value, size);
   }
@@ -181,7 +166,7 @@ class Twins {
   }
 
   void load_root() {
-    const uint64_t f = random_.chance(90) ? 1 + random_.below(4) : any_frame();
+    const uint64_t f = random_.percent(90) ? 1 + random_.below(4) : any_frame();
     both([&](auto& m) {
       m.cpu.controls.cr3 = f << 12;
       m.mmu->cr3_loaded(m.cpu, true);
@@ -202,13 +187,13 @@ class Twins {
   void change_controls() {
     Controls c = level4_controls();
     c.cr3 = d_.cpu.controls.cr3;
-    if (random_.chance(30)) c.cr0 &= ~cr0::kWP;
-    if (random_.chance(4)) c.efer &= ~efer::kNXE;
+    if (random_.percent(30)) c.cr0 &= ~cr0::kWP;
+    if (random_.percent(4)) c.efer &= ~efer::kNXE;
     for (const uint64_t bit : {cr4::kSMEP, cr4::kSMAP, cr4::kPKE, cr4::kPGE}) {
-      if (random_.chance(30)) c.cr4 |= bit;
+      if (random_.percent(30)) c.cr4 |= bit;
     }
     c.pkru = static_cast<uint32_t>(random_.next() & random_.next() & random_.next());
-    c.ac = random_.chance(50);
+    c.ac = random_.percent(50);
     both([&](auto& m) {
       const PagingRules before = m.cpu.rules;
       m.cpu.controls = c;
@@ -232,14 +217,14 @@ class Twins {
     for (unsigned level = 1; level <= 4; ++level) {
       va |= uint64_t{random_.pick(kSlots)} << Long4::shift(level);
     }
-    if (random_.chance(1)) return random_.next();
+    if (random_.percent(1)) return random_.next();
     return static_cast<uint64_t>(static_cast<int64_t>(va << 16) >> 16) | random_.below(512) * 8;
   }
   void access() {
     if (!live_) return;
     const uint64_t va = any_va();
     const Access access{static_cast<AccessOp>(random_.below(3)), static_cast<Privilege>(random_.below(3)),
-                        random_.chance(10)};
+                        random_.percent(10)};
     const Translation d = d_.mmu->miss(d_.cpu, Gva(va), access);
     const Translation n = n_.mmu->miss(n_.cpu, Gva(va), access);
     ++accesses;
@@ -278,10 +263,10 @@ class Twins {
   }
 
   void change_host(uint64_t what) {
-    const Gpa gpa = Gpa::from_frame(random_.chance(70) ? random_.below(kFrames)
+    const Gpa gpa = Gpa::from_frame(random_.percent(70) ? random_.below(kFrames)
                                                        : (kLargeBase >> 12) + random_.below(1024));
-    const Gpa first = Gpa::from_frame(random_.chance(80) ? random_.below(kFrames) : kLargeBase >> 12);
-    const uint64_t frames = 1 + random_.below(random_.chance(20) ? 600 : 8);
+    const Gpa first = Gpa::from_frame(random_.percent(80) ? random_.below(kFrames) : kLargeBase >> 12);
+    const uint64_t frames = 1 + random_.below(random_.percent(20) ? 600 : 8);
     std::vector<std::vector<Gpa>> dirty;
     both([&](auto& m) {
       switch (what % 10) {

@@ -21,6 +21,8 @@
 #include <utility>
 #include <vector>
 
+#include "tests/scenario/random.h"
+
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
 
 // Sanitizer builds only; both serve to print which input it was. The first function is the
@@ -43,24 +45,7 @@ constexpr char kUsage[] =
     "  --index I    feed only the I-th pseudo-random input of the seed\n"
     "  --max-len B  longest pseudo-random input (default 1024)\n";
 
-/// SplitMix64: short, fast, and the same on every platform.
-class Random {
- public:
-  explicit Random(uint64_t seed) : state_(seed) {}
-
-  uint64_t next() {
-    uint64_t z = (state_ += 0x9e3779b97f4a7c15);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-    return z ^ (z >> 31);
-  }
-
-  /// Uniform enough in [0, bound); `bound` is not 0.
-  uint64_t below(uint64_t bound) { return next() % bound; }
-
- private:
-  uint64_t state_;
-};
+using gnomon::scenario::Random;
 
 // What the crash handler prints. Plain memory, since it runs in a signal handler.
 char g_current[512] = "";

@@ -18,6 +18,7 @@
 #include "gnomon/memory/bytes.h"
 #include "gnomon/x86/guest_walk.h"
 #include "mmu/shadow/shadow.h"
+#include "tests/scenario/random.h"
 
 // A guest whose kernel is the test: it writes tables entry by entry, loads CR3, flushes and touches
 // pages. There is no TLB, so each touch is a walk of the shadow tables, and what is stale is stale
@@ -62,21 +63,7 @@ inline unsigned scaled(unsigned middle) {
                                            : middle;
 }
 
-/// SplitMix64.
-class Random {
- public:
-  explicit Random(uint64_t seed) : state_(seed) {}
-  uint64_t next() {
-    uint64_t z = (state_ += 0x9e3779b97f4a7c15);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-    return z ^ (z >> 31);
-  }
-  uint64_t below(uint64_t bound) { return next() % bound; }
-
- private:
-  uint64_t state_;
-};
+using scenario::Random;
 
 struct Layout {
   PagingMode mode = PagingMode::kLevel4;
