@@ -25,8 +25,9 @@ inline constexpr Access kWrite{AccessOp::kWrite, Privilege::kUser};
 
 inline constexpr uint64_t kPage = 4096;
 inline constexpr uint64_t kPagesPerTable = 512;
-/// Guest-physical layout: the guest's tables, and data. The indices of both differ by level, as on a
-/// machine that has been up for a while, so that the entries of a walk do not all fall into one cache set.
+/// Guest-physical layout: the guest's tables, and data. The indices of both differ by level, as on
+/// a machine that has been up for a while, so that the entries of a walk do not all fall into one
+/// cache set.
 inline constexpr uint64_t kTables = 0x1'4321'0000;
 inline constexpr uint64_t kTableBytes = 256_MiB;
 inline constexpr uint64_t kData = 0x8'8040'0000;
@@ -53,8 +54,8 @@ class Random {
   uint64_t state_ = 1;
 };
 
-/// A guest with one vCPU under the backend class `Mmu`, which is named so that its calls are direct.
-/// Frames have their host frames from the start, so that no measurement contains the allocation.
+/// A guest with one vCPU under the backend class `Mmu`, named so that its calls are direct. Frames
+/// have their host frames from the start, so that no measurement contains the allocation.
 template <class Mmu>
 class Machine {
  public:
@@ -184,8 +185,8 @@ inline double clock_overhead() {
   }();
   return least;
 }
-/// Processor seconds that `f()` takes, for benchmarks that prepare each batch: PauseTiming costs more than
-/// most of what is measured here.
+/// Processor seconds that `f()` takes, for benchmarks that prepare each batch: PauseTiming costs
+/// more than most of what is measured here.
 template <class F>
 double seconds(F&& f) {
   const double overhead = clock_overhead();

@@ -34,8 +34,8 @@ BENCHMARK_CAPTURE(ShadowFill, read_prefetch0, "shadow:prefetch=0", kRead)->UseMa
 BENCHMARK_CAPTURE(ShadowFill, write_prefetch0, "shadow:prefetch=0", kWrite)->UseManualTime();
 BENCHMARK_CAPTURE(ShadowFill, read_prefetch8, "shadow:prefetch=8", kRead)->UseManualTime();
 
-// A budget of about a dozen pages (the floor for one vCPU), and a guest that goes round 64 leaf tables: each
-// fault recycles a page, and builds one in its place.
+// The smallest budget (16 shadow pages for one vCPU), and a guest that goes round 64 leaf tables:
+// each fault recycles a page, and builds one in its place.
 void Reclaim(benchmark::State& state) {
   constexpr uint64_t kTablesUsed = 64;
   Machine<shadow::ShadowMmu> m("shadow:prefetch=0,budget=0", kTablesUsed * kPagesPerTable);

@@ -42,8 +42,8 @@ void Unsync(benchmark::State& state) {
 }
 BENCHMARK(Unsync)->UseManualTime();
 
-// A flush that finds tables out of sync, each with `changed` of its 512 entries changed. One iteration is one
-// table.
+// A flush that finds tables out of sync, each with `changed` of its 512 entries changed. One
+// iteration is one table.
 void Resync(benchmark::State& state) {
   Tables tables;
   const auto changed = static_cast<uint64_t>(state.range(0));

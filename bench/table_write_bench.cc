@@ -24,8 +24,8 @@ void TableWriteTrap(benchmark::State& state) {
 }
 BENCHMARK(TableWriteTrap);
 
-// The same store when the table is out of sync: none of our business. (A guest that stores through its own
-// mapping pays nothing at all then; this is what the driver's call costs.)
+// The same store when the table is out of sync: none of our business. (A guest that stores through
+// its own mapping pays nothing at all then; this is what the driver's call costs.)
 void TableWriteUnsync(benchmark::State& state) {
   Machine<shadow::ShadowMmu> m("shadow", 1024);
   m.map(64);

@@ -35,6 +35,11 @@ class NestedPart {
   std::vector<uint32_t> held() const;
   /// Are its first writes of an interval to be reported?
   bool watches(uint32_t frame) const { return held_.contains(frame); }
+  /// Is it watched, and not yet written in this interval?
+  bool unwritten(uint32_t frame) const {
+    const auto it = held_.find(frame);
+    return it != held_.end() && !it->second;
+  }
   bool watches_any() const { return !held_.empty(); }
   /// Counts a trapped write; true: the table should go to nested mode.
   bool count_write(uint32_t frame) { return ++writes_[frame] >= options_.write_threshold; }

@@ -11,7 +11,8 @@ namespace {
 Walk<Gpa> walk_cached(GuestTables& tables, VcpuState& cpu, Gva va, Access access) {
   return with_guest_format(
       cpu.controls, cpu.rules, va, access,
-      [&]<class Format>(Format, WalkStart<Gpa> root) {
+      // By reference: a copy of what was stored in parts just before would stall.
+      [&]<class Format>(Format, const WalkStart<Gpa>& root) {
         return cached_walk<Format>(cpu.caches, tables, root, va, pcid_of(cpu.controls), access,
                                    cpu.rules);
       },

@@ -179,7 +179,9 @@ void ShadowMmu::forget_switches(uint32_t frame) {
 void ShadowMmu::agile_interval() {
   if (!agile_->exit_ends_interval()) return;
   for (const uint32_t frame : agile_->quiet_tables()) leave_nested(frame);
+  // The first store of the next interval is to be seen, whichever mapping it goes through.
   for (const uint32_t frame : agile_->held()) {
+    pages_.write_protect(frame);
     revoke_nested(p2m_.frame_at(frame), 1, /*only_writing=*/true);
   }
 }

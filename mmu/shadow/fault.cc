@@ -132,6 +132,7 @@ ShadowMmu::FaultEnd ShadowMmu::handle_fault(VcpuRoots& v, Gva va, Access access,
 
   const uint32_t frame = p2m_.frame_index(w.address);
   bool released = false;
+  if (agile_ != nullptr && access.write()) agile_->first_write(frame);
   if (pages_.has_shadow(frame)) {
     if (options_.directory == DirectoryPolicy::kFullTrap) {
       out.end.trapped = true;

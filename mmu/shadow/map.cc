@@ -107,7 +107,7 @@ ShadowMmu::Mapped ShadowMmu::map(VcpuRoots& v, Gva va, const Walk<Gpa>& w, Right
   if (page == nullptr) return {.switched = switched};
   const uint32_t frame = p2m_.frame_index(w.address);
   if (options_.directory == DirectoryPolicy::kFullTrap && pages_.has_shadow(frame)) return {};
-  if (!e.writable() ||
+  if (!e.writable() || (agile_ != nullptr && agile_->unwritten(frame)) ||
       (pages_.tracked(frame) && !defect(Defect::kWritableMappingOfTrackedTable))) {
     rights &= ~kRightWrite & kAllRights;
   }

@@ -92,7 +92,8 @@ void ShadowMmu::refresh_entry(ShadowPage& page, unsigned index, Refresh how) {
 
   Rights rights = leaf.rights & page.role.access;
   const bool see_next_store = !leaf.dirty && !lazy_flags_for(Gpa::from_frame(page.gfn));
-  if (see_next_store || !e.writable() || pages_.tracked(frame)) {
+  if (see_next_store || !e.writable() || pages_.tracked(frame) ||
+      (agile_ != nullptr && agile_->unwritten(frame))) {
     rights &= ~kRightWrite & kAllRights;
   }
   const LeafParts parts{.frame = e.frame(),

@@ -187,8 +187,8 @@ template <class Format, class M>
   return w;
 }
 
-/// The same, not expanded at each call. The start goes in registers: loading a structure again right after its
-/// parts were stored stalls.
+/// The same, not expanded at each call. The start goes in registers: loading a structure again right
+/// after its parts were stored stalls.
 template <class Format, class M>
 Walk<typename M::Address> walk_from(M& memory, unsigned level, typename M::Address table,
                                     Rights rights, Gva va, Access access,
