@@ -40,7 +40,7 @@ void Unsync(benchmark::State& state) {
       static_cast<double>(tables.m.mmu().counters()[Counter::kUnsync] - before),
       benchmark::Counter::kAvgIterations);
 }
-BENCHMARK(Unsync)->UseManualTime();
+BENCHMARK(Unsync)->Iterations(kTablesUsed * 256)->UseManualTime();
 
 // A flush that finds tables out of sync, each with `changed` of its 512 entries changed. One
 // iteration is one table.

@@ -32,7 +32,7 @@ void VtlbFlush(benchmark::State& state) {
     state.SetIterationTime(seconds([&] { m.mmu().cr3_loaded(m.cpu(), true); }));
   }
 }
-BENCHMARK(VtlbFlush)->ArgName("pages")->Arg(64)->Arg(4096)->UseManualTime();
+BENCHMARK(VtlbFlush)->ArgName("pages")->Arg(64)->Arg(4096)->Iterations(500)->UseManualTime();
 
 }  // namespace
 }  // namespace gnomon::bench
