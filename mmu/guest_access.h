@@ -17,6 +17,10 @@ constexpr PageSize cacheable_size(PageSize guest, PageSize host) {
   return size == PageSize::k4M ? PageSize::k2M : size == PageSize::k512G ? PageSize::k1G : size;
 }
 
+/// The host page that a TLB may keep around an address: as it is, unless the host wants to see first writes
+/// to parts of it.
+inline P2mEntry cacheable_page(const P2m& p2m, P2mEntry e) { return p2m.logging() ? e.as_4k() : e; }
+
 /// The end of an access whose guest walk succeeded at `w`, given what the p2m says about the page (after
 /// make_usable): rights as the hardware would cache them.
 inline Translation end_of_walk(const Walk<Gpa>& w, P2mEntry e, bool write, Rights guest_rights) {

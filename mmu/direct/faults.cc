@@ -101,7 +101,8 @@ std::optional<Translation> DirectMmu::plain_end(const Walk<Hpa>& w, Access acces
   if (!gpa) return std::nullopt;
   const P2mEntry e = p2m_.lookup(*gpa);
   if (access.write() && ((w.rights & kRightWrite) == 0 || !e.writable())) return std::nullopt;
-  Translation t = end_of_walk(as_guest_walk(w, *gpa), e, access.write(), w.rights);
+  Translation t =
+      end_of_walk(as_guest_walk(w, *gpa), cacheable_page(p2m_, e), access.write(), w.rights);
   t.trapped = tables_.types().is_table_at(*gpa);
   return t;
 }
@@ -195,7 +196,7 @@ Translation DirectMmu::emulate(VcpuState& cpu, Gva va, Access access) {
   }
   const P2mEntry e = make_usable(p2m_, w.address, access.write(), cpu.counters);
   if (e.state() == FrameState::kMmio) ++cpu.counters[Counter::kMmioAccesses];
-  Translation t = end_of_walk(w, e, access.write(), w.rights);
+  Translation t = end_of_walk(w, cacheable_page(p2m_, e), access.write(), w.rights);
   if (!t.ok()) return t;
   ++cpu.counters[Counter::kEmulatedAccesses];
   t.cacheable = false;
@@ -220,7 +221,8 @@ Translation DirectMmu::access_unpaged(VcpuState& cpu, Gva va, Access access) {
   if (!w.ok()) return beyond_canonical(cpu);
   const P2mEntry e = make_usable(p2m_, w.address, access.write(), cpu.counters);
   if (e.state() == FrameState::kMmio) ++cpu.counters[Counter::kMmioAccesses];
-  Translation t = end_of_walk(w, e, access.write(), w.rights);
+  // Frame by frame, since each may become a table.
+  Translation t = end_of_walk(w, e.as_4k(), access.write(), w.rights);
   if (t.ok()) note_frame_given_out(t);
   return t;
 }

@@ -40,8 +40,7 @@ Translation NativeMmu::miss(VcpuState& cpu, Gva va, Access access) {
     e = make_usable(p2m_, w.address, access.write(), cpu.counters);
     if (e.state() == FrameState::kMmio) ++cpu.counters[Counter::kMmioAccesses];
   }
-  // The TLB keeps what lies around the address as one piece, unless the host wants to see first writes.
-  return end_of_walk(w, p2m_.logging() ? e.as_4k() : e, access.write(), w.rights);
+  return end_of_walk(w, cacheable_page(p2m_, e), access.write(), w.rights);
 }
 
 StoreResult NativeMmu::write_physical(VcpuState& cpu, Gpa at, uint64_t value, unsigned size) {
