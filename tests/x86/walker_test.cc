@@ -210,8 +210,9 @@ TEST_F(WalkerTest, ProbeChangesNothing) {
     EXPECT_TRUE(w.ok());
     EXPECT_FALSE(w.dirty);
   }
-  EXPECT_EQ(memory.entries, before);
-  EXPECT_TRUE(memory.prepared.empty());
+  EXPECT_EQ(memory.entries, before);  // it may ask whether a flag could be set, no more
+  memory.refuse_write = at(1);
+  EXPECT_EQ(run({AccessOp::kRead, Privilege::kUser, /*probe=*/true}).status, WalkStatus::kNoMemory);
 }
 
 TEST_F(WalkerTest, RefusalsNameTheirLevel) {
