@@ -52,7 +52,8 @@ class Backend : public P2mListener {
  public:
   virtual absl::string_view name() const = 0;
 
-  /// Makes a vCPU known before its first use, and forgets it. `cpu` must outlive its attachment.
+  /// Makes a vCPU known before its first use, and forgets it, while no vCPU of the machine runs. `cpu` must
+  /// outlive its attachment.
   virtual void attach(VcpuState& cpu) = 0;
   virtual void detach(VcpuState& cpu) = 0;
 

@@ -244,25 +244,39 @@ MemoryResult Vcpu<B>::store(Gva va, unsigned size, uint64_t value, Access how) {
     store_piece(result.translation, size, value, result);
     return result;
   }
-  const uint64_t obeyed = obeyed_;
-  Translation rest = access(next_page(va), how);
-  if (rest.ok() && obeyed != obeyed_) {
-    // The first translation was revoked while the second was looked up: once more, in the other
-    // order.
+  // The first translation may be revoked while the second is looked up, and the other way round; with little
+  // table memory again and again, so the turns are bounded.
+  constexpr int kTurns = 4;
+  Translation rest;
+  bool both_hold = false;
+  for (int turn = 0; turn < kTurns && !both_hold; ++turn) {
+    if (turn != 0) {
+      result.translation = access(va, how);
+      if (!result.translation.ok()) return result;
+    }
+    const uint64_t obeyed = obeyed_;
+    rest = access(next_page(va), how);
+    if (!rest.ok()) {
+      result.translation = rest;
+      return result;
+    }
+    both_hold = obeyed == obeyed_ && !state_.gate.flush_request.load();
+  }
+  if (!both_hold) {
     result.translation = access(va, how);
     if (!result.translation.ok()) return result;
-    store_piece(result.translation, here, value, result);
-    if (!result.done()) return result;
+  }
+  const bool exits = result.translation.trapped;
+  store_piece(result.translation, here, value, result);
+  if (!result.done()) return result;
+  if (!both_hold || exits || state_.gate.flush_request.load()) {
     rest = access(next_page(va), how);
-  } else if (rest.ok()) {
-    store_piece(result.translation, here, value, result);
-    if (!result.done()) return result;
+    if (!rest.ok()) {
+      result.translation = rest;
+      return result;
+    }
   }
-  if (rest.ok()) {
-    store_piece(rest, size - here, value >> (8 * here), result);
-  } else {
-    result.translation = rest;
-  }
+  store_piece(rest, size - here, value >> (8 * here), result);
   return result;
 }
 

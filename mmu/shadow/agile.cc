@@ -11,15 +11,10 @@
 namespace gnomon::shadow {
 namespace {
 
-/// Long paging in which a switching entry ends the walk as a leaf does.
+/// Long paging that ends at a switching entry, as at one that is not present: before any right is checked.
 template <unsigned Levels>
 struct AgileFormat : LongFormat<Levels> {
-  static constexpr bool leaf(uint64_t e, unsigned level, const PagingRules& rules) {
-    return LongFormat<Levels>::leaf(e, level, rules) || is_switch(e);
-  }
-  static constexpr bool malformed(uint64_t e, unsigned level, bool leaf, const PagingRules& rules) {
-    return !is_switch(e) && LongFormat<Levels>::malformed(e, level, leaf, rules);
-  }
+  static constexpr bool present(uint64_t e) { return LongFormat<Levels>::present(e) && !is_switch(e); }
 };
 
 // Each guest level may need its table and the data page made reachable, and made writable.
@@ -50,9 +45,12 @@ Translation ShadowMmu::miss_agile(VcpuRoots& v, Gva va, Access access) {
                          : walk<AgileFormat<4>>(tables, root, va, access, v.host_rules);
     }();
     if (hardware != 0 && !switched) {
+      if (hw.ok()) {
+        if (const auto origin = origin_of(hw, va)) return translated(hw, *origin);
+        continue;
+      }
       const uint64_t entry = hw.entry[hw.level];
-      switched = hw.ok() && is_switch(entry);
-      if (hw.ok() && !switched) return translated(hw, origin_of(hw, va));
+      switched = hw.status == WalkStatus::kFault && is_switch(entry);
       if (switched) {
         nested = {hw.level - 1u, Hpa(entry & pte::kFrameMask), switch_rights(entry)};
       }
@@ -61,7 +59,12 @@ Translation ShadowMmu::miss_agile(VcpuRoots& v, Gva va, Access access) {
     if (switched) {
       NestedWalkMemory<NestedPart::Flavour, false, true> memory(agile_->tables(), p2m_.host(), cpu);
       memory.begin_at(nested.level, nested.table);
-      const Gpa table = hw.ok() && hw.level != 0 ? gpa_of_switch(hw, va) : root_of(cpu.controls, cpu.rules.mode);
+      Gpa table = root_of(cpu.controls, cpu.rules.mode);
+      if (hw.level != 0) {
+        const auto origin = origin_of(hw, va);
+        if (!origin) continue;
+        table = origin->gpa.page_base();
+      }
       const Walk<Gpa> w = with_guest_format(
           cpu.controls, cpu.rules, va, access,
           [&](auto format, WalkStart<Gpa>) {
@@ -83,6 +86,7 @@ Translation ShadowMmu::miss_agile(VcpuRoots& v, Gva va, Access access) {
       }
       const VmExit exit(cpu, p2m_.lock());
       fault = handle_violation(v, memory.violation(), va, access, hw);
+      if (!fault.retry) note_handed_out(fault.end, access);
       settle();
       if (!fault.retry) return fault.end;
       continue;
@@ -90,21 +94,15 @@ Translation ShadowMmu::miss_agile(VcpuRoots& v, Gva va, Access access) {
     const VmExit exit(cpu, p2m_.lock());
     agile_interval();
     fault = handle_fault(v, va, access, hw);
+    if (!fault.retry) note_handed_out(fault.end, access);
     settle();
     if (!fault.retry) return fault.end;
   }
   const VmExit exit(cpu, p2m_.lock());
   fault = handle_fault(v, va, access, Walk<Hpa>{});
+  note_handed_out(fault.end, access);
   settle();
   return fault.end;
-}
-
-// The guest table that a switching entry leads to, from our own records.
-Gpa ShadowMmu::gpa_of_switch(const Walk<Hpa>& w, Gva va) {
-  const ShadowPage* page = pages_.at_table(w.table[w.level]);
-  if (page == nullptr) return Gpa();
-  uint32_t& target = page->target[Long4::index(va, w.level)];
-  return p2m_.frame_at(std::atomic_ref<uint32_t>(target).load(std::memory_order_relaxed));
 }
 
 ShadowMmu::FaultEnd ShadowMmu::handle_violation(VcpuRoots& v, const NestedViolation& at, Gva va,
@@ -113,7 +111,8 @@ ShadowMmu::FaultEnd ShadowMmu::handle_violation(VcpuRoots& v, const NestedViolat
   agile_interval();
   P2mEntry e = make_usable(p2m_, at.at, at.write, count);
   const uint32_t frame = p2m_.frame_index(at.at);
-  const bool may = e.is_ram() && !(at.write && (e.rom() || pages_.tracked(frame)));
+  const bool may = e.is_ram() && !(at.write && (e.rom() || pages_.tracked(frame))) &&
+                   HostTables<agile::NestedPart::Flavour>::reaches(at.at);
   if (!may) return handle_fault(v, va, access, hw);
   if (at.write) agile_->first_write(frame);
   // A tracked table, and a nested table not yet written in this interval, report their first write.

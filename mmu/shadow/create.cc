@@ -21,6 +21,13 @@ absl::Status finish(const OptionList& list, const ShadowOptions& o) {
   return absl::OkStatus();
 }
 
+absl::StatusOr<std::unique_ptr<Backend>> made(std::unique_ptr<ShadowMmu> mmu) {
+  if (!mmu->ready()) {
+    return absl::ResourceExhaustedError("no address space for the shadow pager's reverse map");
+  }
+  return mmu;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Backend>> create_agile(P2m& p2m, absl::string_view text) {
@@ -37,7 +44,7 @@ absl::StatusOr<std::unique_ptr<Backend>> create_agile(P2m& p2m, absl::string_vie
       static_cast<unsigned>(list->get_uint("writes", agile.write_threshold, 0, 1u << 20));
   agile.interval = static_cast<unsigned>(list->get_uint("interval", agile.interval, 1, 1u << 30));
   if (absl::Status status = finish(*list, o); !status.ok()) return status;
-  return std::make_unique<ShadowMmu>(p2m, o, agile);
+  return made(std::make_unique<ShadowMmu>(p2m, o, agile));
 }
 
 absl::StatusOr<std::unique_ptr<Backend>> create_shadow(P2m& p2m, absl::string_view text) {
@@ -58,7 +65,7 @@ absl::StatusOr<std::unique_ptr<Backend>> create_shadow(P2m& p2m, absl::string_vi
       "flags", o.flags, {{{"eager", FlagPolicy::kEager}, {"lazy", FlagPolicy::kLazy}}});
   o.budget_bytes = list->get_bytes("budget", o.budget_bytes, 0, uint64_t{1} << 40);
   if (absl::Status status = finish(*list, o); !status.ok()) return status;
-  return std::make_unique<ShadowMmu>(p2m, o);
+  return made(std::make_unique<ShadowMmu>(p2m, o));
 }
 
 }  // namespace gnomon::shadow

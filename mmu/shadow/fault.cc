@@ -23,15 +23,25 @@ constexpr int kMaxRounds = 4;
 
 }  // namespace
 
-// The guest-physical side of a translation is in our own records, not in the guest's tables.
-Origin ShadowMmu::origin_of(const Walk<Hpa>& w, Gva va) {
-  const ShadowPage* page = pages_.at_table(w.table[w.level]);
-  if (page == nullptr) return {};
-  uint32_t& target = page->target[Long4::index(va, w.level)];
-  const uint32_t frame = std::atomic_ref<uint32_t>(target).load(std::memory_order_relaxed);
+// The guest-physical side of an entry that was walked is in our own records, not in the guest's tables. nullopt:
+// another vCPU has changed the entry since, so the walk is to be made again.
+std::optional<Origin> ShadowMmu::origin_of(const Walk<Hpa>& w, Gva va) {
+  ShadowPage* page = pages_.at_table(w.table[w.level]);
+  if (page == nullptr) return std::nullopt;
+  const unsigned index = Long4::index(va, w.level);
+  const uint32_t frame =
+      std::atomic_ref<uint32_t>(page->target[index]).load(std::memory_order_acquire);
+  constexpr uint64_t kFlags = pte::kAccessed | pte::kDirty;
+  if (((load_spte(page->entries[index]) ^ w.entry[w.level]) & ~kFlags) != 0) return std::nullopt;
   const bool half_of_4m = w.level == 2 && page->role.paging_mode() == PagingMode::kLegacy32;
-  return {Gpa(p2m_.frame_at(frame).value() | va.offset_in(w.size)),
-          page->role.direct != 0 || half_of_4m};
+  return Origin{Gpa(p2m_.frame_at(frame).value() | va.offset_in(w.size)),
+                page->role.direct != 0 || half_of_4m};
+}
+
+// An answer with no entry behind it cannot be found and revoked: the next revocation must wait for this
+// vCPU's next access.
+void ShadowMmu::note_handed_out(const Translation& end, Access access) {
+  if (end.ok() && !end.trapped && access.write()) pages_.mark_tlb_stale();
 }
 
 Translation ShadowMmu::miss(VcpuState& cpu, Gva va, Access access) {
@@ -47,26 +57,31 @@ Translation ShadowMmu::miss(VcpuState& cpu, Gva va, Access access) {
   if (agile_ != nullptr) return miss_agile(v, va, access);
   const Hpa root(v.hardware.load(std::memory_order_acquire));
   const Walk<Hpa> hw = walk_shadow(p2m_.host(), cpu, v.host_rules, root, va, access);
-  if (hw.ok()) [[likely]] return translated(hw, origin_of(hw, va));
+  if (hw.ok()) [[likely]] {
+    if (const auto origin = origin_of(hw, va)) [[likely]] return translated(hw, *origin);
+  }
   return miss_after_fault(v, va, access, hw);
 }
 
 Translation ShadowMmu::miss_after_fault(VcpuRoots& v, Gva va, Access access,
                                         const Walk<Hpa>& first) {
   VcpuState& cpu = *v.cpu;
-  const auto exit_with = [&](const Walk<Hpa>& hw) {
+  const auto exit_with = [&](const Walk<Hpa>& hw, bool last) {
     VmExit exit(cpu, p2m_.lock());
     FaultEnd fault = handle_fault(v, va, access, hw);
+    if (!fault.retry || last) note_handed_out(fault.end, access);
     settle();
     return fault;
   };
-  FaultEnd fault = exit_with(first);
+  FaultEnd fault = exit_with(first, /*last=*/false);
   for (int round = 1; fault.retry; ++round) {
     const Hpa root(v.hardware.load(std::memory_order_acquire));
     const Walk<Hpa> hw = walk_shadow(p2m_.host(), cpu, v.host_rules, root, va, access);
-    if (hw.ok()) [[likely]] return translated(hw, origin_of(hw, va));
+    if (hw.ok()) [[likely]] {
+      if (const auto origin = origin_of(hw, va)) [[likely]] return translated(hw, *origin);
+    }
     if (round == kMaxRounds) break;
-    fault = exit_with(hw);
+    fault = exit_with(hw, round + 1 == kMaxRounds);
   }
   return fault.end;
 }
@@ -74,6 +89,8 @@ Translation ShadowMmu::miss_after_fault(VcpuRoots& v, Gva va, Access access,
 std::optional<Translation> ShadowMmu::cached_mmio(VcpuRoots& v, Gva va, Access access,
                                                   const Walk<Hpa>& hw) {
   if (hw.status != WalkStatus::kFault || (hw.error_code & pf::kReserved) == 0) return std::nullopt;
+  // A flush may have freed the page that was walked, while we waited for the lock.
+  if (v.cpu->gate.flush_request.load()) return std::nullopt;
   // The entry was read without the lock: look again.
   const ShadowPage* page = pages_.at_table(hw.table[hw.level]);
   if (page == nullptr) return std::nullopt;
@@ -100,8 +117,10 @@ ShadowMmu::FaultEnd ShadowMmu::handle_fault(VcpuRoots& v, Gva va, Access access,
     return {false, *mmio};
   }
 
+  // Guest memory comes before tables of ours: a full host takes back what can be made again.
+  make_room(0);
   GuestTables tables(p2m_, cpu, access, GuestTables::Count::kNo, GuestTables::Lock::kHeld);
-  const Walk<Gpa> w = walk_guest(tables, cpu.controls, cpu.rules, va, access);
+  const Walk<Gpa> w = walk_guest_with_registers(tables, cpu, va, access);
   if (!w.ok()) {
     ++count[Counter::kExitPageFault];
     if (w.status == WalkStatus::kNoMemory) return {false, tables.failure(w.level)};
@@ -136,7 +155,7 @@ ShadowMmu::FaultEnd ShadowMmu::handle_fault(VcpuRoots& v, Gva va, Access access,
   if (pages_.has_shadow(frame)) {
     if (options_.directory == DirectoryPolicy::kFullTrap) {
       out.end.trapped = true;
-      return out;  // counted where the load or store is carried out
+      return out;  // the exit is counted where the load or store is carried out
     }
     if (access.write() && pages_.tracked(frame)) {
       if (!can_unsync(frame)) {
@@ -147,9 +166,6 @@ ShadowMmu::FaultEnd ShadowMmu::handle_fault(VcpuRoots& v, Gva va, Access access,
       released = true;
     }
   }
-  ++count[released ? Counter::kExitTableWrite : Counter::kExitPageFault];
-  if (!released) ++count[Counter::kHiddenFaults];
-
   // Only now that room is made is the root validated: making room may have taken it.
   Mapped mapped;
   if (ensure_root(v)) mapped = map(v, va, w, grant.rights, e);
@@ -159,6 +175,8 @@ ShadowMmu::FaultEnd ShadowMmu::handle_fault(VcpuRoots& v, Gva va, Access access,
     out.end.trapped = true;
     return out;
   }
+  ++count[released ? Counter::kExitTableWrite : Counter::kExitPageFault];
+  if (!released) ++count[Counter::kHiddenFaults];
   if (mapped.switched) {
     out.retry = true;
     return out;

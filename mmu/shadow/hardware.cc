@@ -21,6 +21,7 @@ unsigned largest_leaf(const P2m& p2m, const Walk<Gpa>& w, P2mEntry e) {
   for (unsigned level = 3; level > 1; --level) {
     const PageSize size = Long4::leaf_size(level);
     if (w.size < size || e.size() < size) continue;
+    if (!p2m.logging()) return level;
     bool logged = false;
     const Gpa base = w.address.page_base(size);
     for (uint64_t i = 0; i < bytes_of(size) >> 12 && !logged; ++i) {

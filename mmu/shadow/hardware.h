@@ -56,6 +56,18 @@ constexpr bool addressable(PagingMode mode, Gva va) {
   }
 }
 
+/// The VMM's walk of the guest's tables under shadow paging: PDPTEs of PAE paging are the registers, since the
+/// processor under the guest never reads the guest's.
+inline Walk<Gpa> walk_guest_with_registers(GuestTables& tables, const VcpuState& cpu, Gva va,
+                                           Access access) {
+  if (!cpu.rules.pdptes_in_memory) [[likely]] {
+    return walk_guest(tables, cpu.controls, cpu.rules, va, access);
+  }
+  PagingRules rules = cpu.rules;
+  rules.pdptes_in_memory = false;
+  return walk_guest(tables, cpu.controls, rules, va, access);
+}
+
 /// What happens then: the guest's own fault, which needs no exit.
 inline Translation non_canonical(VcpuState& cpu) {
   ++cpu.counters[Counter::kGuestFaults];

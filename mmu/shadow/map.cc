@@ -88,6 +88,7 @@ ShadowMmu::Path ShadowMmu::path_to(VcpuRoots& v, Gva va, const Walk<Gpa>& w, Rig
 unsigned ShadowMmu::leaf_level(const Walk<Gpa>& w, P2mEntry e) const {
   if (!options_.large_pages) return 1;
   unsigned level = largest_leaf(p2m_, w, e);
+  if (w.start_level == 0) level = std::min(level, 2u);  // without paging level 3 is glue
   while (level > 1 && !defect(Defect::kLargePageOverTable) &&
          pages_.holds_tables(w.address, Long4::leaf_size(level))) {
     --level;  // a table inside could not be write-protected on its own

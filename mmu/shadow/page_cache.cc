@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "mmu/shadow/page_cache.h"
 
-#include <algorithm>
 #include <cassert>
 #include <cstring>
 
@@ -11,7 +10,10 @@ PageCache::PageCache(P2m& p2m, Counters& counters)
     : p2m_(p2m),
       counters_(counters),
       frames_(P2m::kMaxFrames),
-      page_at_(p2m.host().bytes() >> 12) {}
+      page_at_(p2m.host().bytes() >> 12) {
+  // Never to move: processors look pages up without the lock.
+  chunks_.reserve(kMaxPages >> kChunkShift);
+}
 
 PageCache::~PageCache() {
   for (uint32_t n = oldest_; n != 0; n = page(n).newer) p2m_.host().free(page(n).table);
@@ -46,6 +48,7 @@ ShadowPage* PageCache::find(uint64_t gfn, Role role) {
 }
 
 ShadowPage* PageCache::create(uint64_t gfn, Role role) {
+  if (free_numbers_.empty() && next_number_ == kMaxPages) return nullptr;
   const std::optional<Hpa> table = p2m_.host().allocate(FrameOwner::kShadowTable);
   if (!table) return nullptr;
   uint32_t n;
@@ -78,9 +81,6 @@ ShadowPage* PageCache::create(uint64_t gfn, Role role) {
   age_insert(p);
   ++live_pages_;
   ++counters_[Counter::kShadowPagesCreated];
-  counters_[Counter::kTableBytes] = bytes();
-  uint64_t& peak = counters_[Counter::kTableBytesPeak];
-  peak = std::max(peak, bytes());
   return &p;
 }
 
@@ -106,7 +106,6 @@ void PageCache::zap(ShadowPage& p) {
   }
   age_remove(p);
   --live_pages_;
-  counters_[Counter::kTableBytes] = bytes();
   p.doomed = true;
   doomed_.push_back(p.number);
   ++counters_[Counter::kShadowPagesZapped];

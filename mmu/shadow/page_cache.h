@@ -60,6 +60,8 @@ class PageCache {
   bool has_doomed() const { return !doomed_.empty(); }
   uint32_t live_pages() const { return live_pages_; }
   uint64_t bytes() const { return live_pages_ * kBytesPerShadowPage; }
+  /// False: the system refused the address space for the bookkeeping.
+  bool ready() const { return frames_.size() != 0 && page_at_.size() != 0; }
   /// The page that lies in a host frame, or null.
   ShadowPage* at_table(Hpa table) {
     const uint32_t n = std::atomic_ref<uint32_t>(page_at_[host_index(table)]).load(std::memory_order_relaxed);
@@ -125,6 +127,10 @@ class PageCache {
   uint32_t frame_capacity() const { return p2m_.frame_capacity(); }
 
  private:
+  static constexpr uint32_t kMaxPages = 1u << 22;  // what a PteId can name
+  // A frame may be mapped, and a table linked, from any number of places; beyond these the VMM forgets one, so that
+  // no list takes long to search.
+  static constexpr uint32_t kLongestList = 4096;
   static constexpr unsigned kChunkShift = 8;
   static constexpr uint32_t kChunkMask = (1u << kChunkShift) - 1;
 
@@ -147,6 +153,7 @@ class PageCache {
   }
   void count_table(Gpa table, int change);
   uint32_t derived_frame(const ShadowPage& page, unsigned index) const;
+  void shorten(const PteList& list);
   bool drop_large(PageSize size, Gpa gpa);
   void forget_region(Regions& map, uint64_t key);
   void add_mapping(PteId pte, unsigned level, uint32_t frame);

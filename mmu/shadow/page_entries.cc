@@ -14,7 +14,11 @@ constexpr PageSize size_at(unsigned level) { return Long4::leaf_size(level); }
 }  // namespace
 
 void PageCache::store(ShadowPage& p, unsigned index, uint64_t entry, uint32_t target) {
-  std::atomic_ref<uint32_t>(p.target[index]).store(target, std::memory_order_relaxed);
+  // Readers without the lock take the target, then look whether the entry is still the one they walked: so a
+  // target is in place before its entry, and stays until the next one.
+  if (entry != 0) {
+    std::atomic_ref<uint32_t>(p.target[index]).store(target, std::memory_order_release);
+  }
   store_entry(p, index, entry);
 }
 
@@ -32,6 +36,7 @@ void PageCache::store_entry(ShadowPage& p, unsigned index, uint64_t entry) {
 
 void PageCache::link(ShadowPage& parent, unsigned index, ShadowPage& child, Rights rights) {
   drop(parent, index);
+  shorten(child.parents);
   lists_.add(child.parents, PteId::make(parent.number, index));
   ++parent.live;
   store(parent, index, make_link(child.table, rights), child.number);
@@ -108,8 +113,15 @@ uint32_t PageCache::derived_frame(const ShadowPage& p, unsigned index) const {
   return frame == P2m::kNoIndex ? p.target[index] : frame;
 }
 
+void PageCache::shorten(const PteList& list) {
+  if (lists_.length(list) < kLongestList) return;
+  const PteId pte = lists_.any(list);
+  drop(page(pte.page()), pte.index());
+}
+
 void PageCache::add_mapping(PteId pte, unsigned level, uint32_t frame) {
   if (level == 1) {
+    shorten(frames_[frame].mappings);
     lists_.add(frames_[frame].mappings, pte);
   } else {
     const PageSize size = size_at(level);

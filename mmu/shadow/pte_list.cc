@@ -13,7 +13,13 @@ uint32_t PteListPool::allocate(uint32_t next) {
   }
   nodes_[n].used = 0;
   nodes_[n].next = next;
+  nodes_[n].length = next == 0 ? 0 : nodes_[next].length;
   return n;
+}
+
+void PteListPool::release(uint32_t node) {
+  nodes_[node].next = free_;
+  free_ = node;
 }
 
 void PteListPool::add(PteList& list, PteId pte) {
@@ -25,11 +31,13 @@ void PteListPool::add(PteList& list, PteId pte) {
   if ((list.head & kChain) == 0) {
     n = allocate(0);
     nodes_[n].ptes[nodes_[n].used++] = list.head;
+    nodes_[n].length = 1;
   } else {
     n = list.head & ~kChain;
     if (nodes_[n].used == nodes_[n].ptes.size()) n = allocate(n);
   }
   nodes_[n].ptes[nodes_[n].used++] = pte.code;
+  ++nodes_[n].length;
   list.head = n | kChain;
 }
 
@@ -46,14 +54,17 @@ bool PteListPool::remove(PteList& list, PteId pte) {
       // Fill the gap from the first node, which alone may be short.
       Node& head = nodes_[first];
       nodes_[n].ptes[i] = head.ptes[--head.used];
+      --head.length;
       if (head.used == 0) {
-        list.head = head.next == 0 ? 0 : head.next | kChain;
-        head.next = free_;
-        free_ = first;
-      } else if (head.used == 1 && head.next == 0) {
-        list.head = head.ptes[0];
-        head.next = free_;
-        free_ = first;
+        nodes_[head.next].length = head.length;
+        list.head = head.next | kChain;
+        release(first);
+      }
+      const Node& now = nodes_[list.head & ~kChain];
+      if (now.length == 1) {
+        const uint32_t last = list.head & ~kChain;
+        list.head = now.ptes[0];
+        release(last);
       }
       return true;
     }

@@ -31,6 +31,9 @@ class PteListPool {
   /// False if the entry was not in the list.
   bool remove(PteList& list, PteId pte);
   bool contains(const PteList& list, PteId pte) const;
+  uint32_t length(const PteList& list) const {
+    return (list.head & kChain) == 0 ? list.head != 0 : nodes_[list.head & ~kChain].length;
+  }
   uint64_t bytes() const { return nodes_.capacity() * sizeof(Node); }
 
   /// Calls f(PteId) for each entry. The list must not change meanwhile.
@@ -54,11 +57,13 @@ class PteListPool {
   static constexpr uint32_t kChain = 1u << 31;
   // Only the first node of a chain may be partly filled, so adding looks at one node.
   struct Node {
-    std::array<uint32_t, 6> ptes;
+    std::array<uint32_t, 5> ptes;
     uint32_t used;
     uint32_t next;
+    uint32_t length;  // of the whole list; only of use in its first node
   };
   uint32_t allocate(uint32_t next);
+  void release(uint32_t node);
 
   std::vector<Node> nodes_ = std::vector<Node>(1);  // node 0 is "none"
   uint32_t free_ = 0;

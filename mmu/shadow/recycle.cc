@@ -20,9 +20,11 @@ void ShadowMmu::zap(ShadowPage& page) {
 // Second chance: a page used since the last look moves to the young end; the first one that was not, goes.
 // What cached roots hold goes last, what current roots hold never.
 void ShadowMmu::make_room(unsigned pages) {
+  // Some host frames stay free for what the guest touches first.
+  constexpr unsigned kSpareFrames = 8;
   const auto short_of_room = [&] {
     return pages_.live_pages() + pages > page_limit() ||
-           p2m_.host().free_bytes() < pages * bytes_of(PageSize::k4K);
+           p2m_.host().free_bytes() < (pages + kSpareFrames) * bytes_of(PageSize::k4K);
   };
   if (!short_of_room() || defect(Defect::kReclaimFatal)) [[likely]] return;
   bool cached_roots_dropped = false;
@@ -37,6 +39,7 @@ void ShadowMmu::make_room(unsigned pages) {
       }
       looks = 2 * pages_.live_pages() + 2;
       settle();
+      if (agile_ != nullptr) revoke_nested(Gpa(), ~uint64_t{0}, /*only_writing=*/false);
       continue;
     }
     ShadowPage& page = pages_.page(pages_.oldest());
@@ -62,6 +65,9 @@ void ShadowMmu::flush_tlbs() {
 void ShadowMmu::settle() {
   if (flush_needed_ || pages_.has_doomed()) flush_tlbs();
   pages_.free_doomed();
+  counters_[Counter::kTableBytes] = bytes_now();
+  uint64_t& peak = counters_[Counter::kTableBytesPeak];
+  peak = std::max(peak, bytes_now());
 }
 
 void ShadowMmu::drop_caches() {

@@ -19,7 +19,8 @@ bool has_own_root(PagingMode mode) {
 Root ShadowMmu::wanted_root(const VcpuState& cpu) const {
   Root root;
   root.role = base_role(cpu.rules);
-  root.cr3 = root_of(cpu.controls, cpu.rules.mode).value() | pcid_of(cpu.controls);
+  root.cr3 = root_of(cpu.controls, cpu.rules.mode).value();
+  root.pcid = pcid_of(cpu.controls);
   if (cpu.rules.mode == PagingMode::kPae) root.pdpte = cpu.controls.pdpte;
   return root;
 }

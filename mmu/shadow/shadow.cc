@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "mmu/shadow/shadow.h"
 
+#include <cassert>
+
 namespace gnomon::shadow {
 
 ShadowMmu::ShadowMmu(P2m& p2m, const ShadowOptions& options)
@@ -24,7 +26,8 @@ void ShadowMmu::attach(VcpuState& cpu) {
   v.cpu = &cpu;
   v.current = wanted_root(cpu);
   v.host_rules = host_rules_for(cpu.rules);
-  if (cpus_.all().empty()) model_ = cpu.cpu;
+  assert((cpus_.all().empty() || model_ == cpu.cpu) && "the vCPUs of a machine are of one model");
+  model_ = cpu.cpu;
   cpus_.attach(cpu);
 }
 

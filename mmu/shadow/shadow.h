@@ -39,7 +39,8 @@ namespace gnomon::shadow {
 
 /// A vCPU's way into the tables: which guest root, as what, and where its shadow starts.
 struct Root {
-  uint64_t cr3 = 0;  ///< address and PCID
+  uint64_t cr3 = 0;  ///< address of the root table
+  uint16_t pcid = 0;
   Role role;
   std::array<uint64_t, 4> pdpte{};
   uint32_t top = 0;   ///< page the processor's CR3 points to; 0: none yet
@@ -49,7 +50,7 @@ struct Root {
 
   bool usable() const { return top != 0 || switched; }
   bool same_space(const Root& other) const {
-    return cr3 == other.cr3 && role == other.role && pdpte == other.pdpte;
+    return cr3 == other.cr3 && pcid == other.pcid && role == other.role && pdpte == other.pdpte;
   }
 };
 
@@ -81,7 +82,8 @@ class ShadowMmu final : public Backend, private DirtySink {
   StoreResult write_physical(VcpuState& cpu, Gpa at, uint64_t value, unsigned size) override;
   bool read_physical(VcpuState& cpu, Gpa at, unsigned size, uint64_t& value) override;
   uint64_t table_bytes() const override {
-    return pages_.bytes() + (agile_ == nullptr ? 0 : agile_->tables().bytes());
+    const VmGuard guard(p2m_.lock());
+    return bytes_now();
   }
   const Counters& counters() const override { return counters_; }
   void drop_caches() override;
@@ -90,6 +92,7 @@ class ShadowMmu final : public Backend, private DirtySink {
 
   const ShadowOptions& options() const { return options_; }
   const PageCache& pages() const { return pages_; }
+  bool ready() const { return pages_.ready(); }
   /// The page that `cpu`'s CR3 holds under this backend, for a real processor; Hpa(0): none until a fault.
   Hpa hardware_root(const VcpuState& cpu) const;
 
@@ -101,7 +104,8 @@ class ShadowMmu final : public Backend, private DirtySink {
     bool retry = false;  ///< the shadow allows it now
     Translation end;     ///< otherwise the answer; with `retry`, the answer if retrying does not help
   };
-  Origin origin_of(const Walk<Hpa>& w, Gva va);
+  std::optional<Origin> origin_of(const Walk<Hpa>& w, Gva va);
+  void note_handed_out(const Translation& end, Access access);
   Translation miss_after_fault(VcpuRoots& v, Gva va, Access access, const Walk<Hpa>& first);
   FaultEnd handle_fault(VcpuRoots& v, Gva va, Access access, const Walk<Hpa>& hw);
   std::optional<Translation> cached_mmio(VcpuRoots& v, Gva va, Access access, const Walk<Hpa>& hw);
@@ -165,10 +169,13 @@ class ShadowMmu final : public Backend, private DirtySink {
   bool table_goes_nested(uint32_t frame);
   void leave_nested(uint32_t frame);
   void forget_switches(uint32_t frame);
-  Gpa gpa_of_switch(const Walk<Hpa>& w, Gva va);
   void agile_interval();
   void revoke_nested(Gpa first, uint64_t frames, bool only_writing);
   void audit_agile(std::vector<AuditFinding>& findings) const;
+
+  uint64_t bytes_now() const {
+    return pages_.bytes() + (agile_ == nullptr ? 0 : agile_->tables().bytes());
+  }
 
   // recycle.cc
   void make_room(unsigned pages);

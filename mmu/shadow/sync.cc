@@ -89,7 +89,7 @@ void ShadowMmu::invpcid(VcpuState& cpu, InvpcidType type, uint16_t pcid, Gva va)
   };
   for_each_root([&](const Root& root) {
     if (root.top == 0) return;
-    const bool named = (root.cr3 & cr3::kPcidMask) == pcid;
+    const bool named = root.pcid == pcid;
     switch (type) {
       case InvpcidType::kAddress:
         if (named) invalidate_address(root, va);

@@ -53,7 +53,10 @@ VtlbMmu::FaultEnd VtlbMmu::handle_fault(VcpuState& cpu, Gva va, Access access) {
   Counters& count = cpu.counters;
   FaultEnd out;
   GuestTables tables(p2m_, cpu, access, GuestTables::Count::kNo, GuestTables::Lock::kHeld);
-  const Walk<Gpa> w = walk_guest(tables, cpu.controls, cpu.rules, va, access);
+  // Guest memory comes before tables of ours: a full host takes back what can be made again.
+  constexpr uint64_t kSpareBytes = 8 * bytes_of(PageSize::k4K);
+  if (p2m_.host().free_bytes() < kSpareBytes && bytes_now() != 0) restart_all();
+  const Walk<Gpa> w = shadow::walk_guest_with_registers(tables, cpu, va, access);
   if (w.status == WalkStatus::kFault) {
     ++count[Counter::kExitPageFault];
     ++count[Counter::kReflectedFaults];
@@ -113,9 +116,7 @@ bool VtlbMmu::fill(VcpuState& cpu, Gva va, const Walk<Gpa>& w, P2mEntry e, Right
   }
   if (level > 1) ++cpu.counters[Counter::kShadowLargeFills];
   if (w.size > Long4::leaf_size(level)) ++cpu.counters[Counter::kSplintered];
-  cpu.counters[Counter::kTableBytes] = tables.bytes();
-  uint64_t& peak = cpu.counters[Counter::kTableBytesPeak];
-  peak = std::max(peak, tables.bytes());
+  note_bytes();
   return true;
 }
 
@@ -124,6 +125,7 @@ bool VtlbMmu::fill(VcpuState& cpu, Gva va, const Walk<Gpa>& w, P2mEntry e, Right
 void VtlbMmu::restart(VcpuState& cpu) {
   of(cpu).tables.unpublish();
   of(cpu).tables.free_all();
+  note_bytes();
   cpu.gate.flush_request.store(true);
 }
 
@@ -139,6 +141,7 @@ void VtlbMmu::cr3_loaded(VcpuState& cpu, bool) {
   ++cpu.counters[Counter::kExitCr3];
   // With PCIDs a load need not flush, but there is only one set of entries here.
   of(cpu).tables.flush_non_global();
+  note_bytes();
   if (cpu.caches != nullptr) cpu.gate.flush_request.store(true);
 }
 
@@ -178,6 +181,17 @@ bool VtlbMmu::read_physical(VcpuState& cpu, Gpa at, unsigned size, uint64_t& val
 }
 
 uint64_t VtlbMmu::table_bytes() const {
+  const VmGuard guard(p2m_.lock());
+  return bytes_now();
+}
+
+void VtlbMmu::note_bytes() {
+  counters_[Counter::kTableBytes] = bytes_now();
+  uint64_t& peak = counters_[Counter::kTableBytesPeak];
+  peak = std::max(peak, bytes_now());
+}
+
+uint64_t VtlbMmu::bytes_now() const {
   uint64_t sum = 0;
   for (const auto& v : vcpus_) sum += v == nullptr ? 0 : v->tables.bytes();
   return sum;
@@ -192,6 +206,7 @@ void VtlbMmu::restart_all() {
   for (const auto& v : vcpus_) {
     if (v != nullptr) v->tables.free_all();
   }
+  note_bytes();
 }
 
 void VtlbMmu::before_p2m_change(Gpa, uint64_t, Change change) {
@@ -204,6 +219,7 @@ void VtlbMmu::drop_caches() {
 }
 
 std::vector<AuditFinding> VtlbMmu::audit() const {
+  const VmGuard guard(p2m_.lock());
   std::vector<AuditFinding> findings;
   for (const auto& v : vcpus_) {
     if (v == nullptr) continue;

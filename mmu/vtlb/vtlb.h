@@ -62,6 +62,8 @@ class VtlbMmu final : public Backend {
   unsigned leaf_level(const Walk<Gpa>& w, P2mEntry e) const;
   void restart(VcpuState& cpu);
   void restart_all();
+  uint64_t bytes_now() const;
+  void note_bytes();
 
   P2m& p2m_;
   const VtlbOptions options_;

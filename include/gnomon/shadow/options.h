@@ -52,7 +52,8 @@ struct ShadowOptions {
   bool mmio_cache = true;
   DirectoryPolicy directory = DirectoryPolicy::kWriteTrap;
   FlagPolicy flags = FlagPolicy::kEager;
-  /// Most memory for shadow pages with their bookkeeping. Beyond it, least recently used pages go; a floor of
+  /// Most memory for shadow pages with their headers (the chains of the reverse map, which only frames mapped from
+  /// several places need, come on top). Beyond it, least recently used pages go; a floor of
   /// what a single access on each vCPU needs always remains. Never fatal: the guest gets slower.
   uint64_t budget_bytes = uint64_t{256} << 20;
 };

@@ -63,6 +63,8 @@ struct CpuModel {
   /// AMD processors under nested paging read a PAE guest's PDPTEs from memory on each walk instead of
   /// from registers (APM vol. 2, 15.25.10).
   bool pdptes_in_memory = false;
+
+  friend bool operator==(const CpuModel&, const CpuModel&) = default;
 };
 
 enum class PagingMode : uint8_t { kOff, kLegacy32, kPae, kLevel4, kLevel5 };
