@@ -34,7 +34,6 @@ class PteListPool {
   uint32_t length(const PteList& list) const {
     return (list.head & kChain) == 0 ? list.head != 0 : nodes_[list.head & ~kChain].length;
   }
-  uint64_t bytes() const { return nodes_.capacity() * sizeof(Node); }
 
   /// Calls f(PteId) for each entry. The list must not change meanwhile.
   template <class F>
