@@ -31,6 +31,7 @@ class PteListPool {
   /// False if the entry was not in the list.
   bool remove(PteList& list, PteId pte);
   bool contains(const PteList& list, PteId pte) const;
+  uint64_t bytes() const { return nodes_.capacity() * sizeof(Node); }
   uint32_t length(const PteList& list) const {
     return (list.head & kChain) == 0 ? list.head != 0 : nodes_[list.head & ~kChain].length;
   }
