@@ -23,8 +23,11 @@ class ByteSource {
   virtual absl::StatusOr<size_t> read(absl::Span<char> to) = 0;
   /// For messages: the file's name, "standard input".
   virtual absl::string_view name() const = 0;
-  /// All bytes there are, if that is known beforehand.
+  /// All bytes there are as stored (compressed), if that is known beforehand.
   virtual std::optional<uint64_t> total_bytes() const { return std::nullopt; }
+  /// Stored bytes taken so far, where that is not the number of bytes that read() has returned: what
+  /// to compare with total_bytes().
+  virtual std::optional<uint64_t> stored_bytes_taken() const { return std::nullopt; }
 };
 
 /// A file by name, or standard input for "-". NotFound or FailedPrecondition when it cannot be

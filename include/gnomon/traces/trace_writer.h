@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef GNOMON_TRACES_TRACE_WRITER_H_
+#define GNOMON_TRACES_TRACE_WRITER_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "gnomon/traces/record.h"
+#include "gnomon/traces/trace_reader.h"
+
+namespace gnomon {
+
+/// Takes bytes in order. A file sink writes beside its target and renames at finish(), so that a
+/// failure leaves nothing half-written.
+class ByteSink {
+ public:
+  virtual ~ByteSink() = default;
+  virtual absl::Status write(absl::string_view bytes) = 0;
+  /// Everything is there and stays. Without it nothing appears under the target's name.
+  virtual absl::Status finish() = 0;
+  virtual absl::string_view name() const = 0;
+};
+
+/// A file by name, or standard output for "-" (then bytes go out as they come).
+absl::StatusOr<std::unique_ptr<ByteSink>> create_sink(absl::string_view path);
+
+class StringSink final : public ByteSink {
+ public:
+  absl::Status write(absl::string_view bytes) override;
+  absl::Status finish() override { return absl::OkStatus(); }
+  absl::string_view name() const override { return "memory"; }
+  const std::string& bytes() const { return bytes_; }
+
+ private:
+  std::string bytes_;
+};
+
+/// Writes a trace from front to back.
+class TraceWriter {
+ public:
+  virtual ~TraceWriter() = default;
+  /// Event records index into `events`. Errors: what the sink reports; Unimplemented never: what a
+  /// format cannot hold is left out and counted.
+  virtual absl::Status write(absl::Span<const TraceRecord> records,
+                             absl::Span<const TraceEvent> events) = 0;
+  /// Writes what is still held back, and finishes the sink.
+  virtual absl::Status finish() = 0;
+  /// Records and events that this format has no place for, so far.
+  virtual uint64_t left_out() const = 0;
+  virtual uint64_t bytes_written() const = 0;
+};
+
+}  // namespace gnomon
+
+#endif  // GNOMON_TRACES_TRACE_WRITER_H_
