@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "tests/gtrace/support.h"
+
+namespace gnomon::gtrace_test {
+namespace {
+
+using ::testing::HasSubstr;
+namespace fs = std::filesystem;
+
+std::string contents(const std::string& path) {
+  std::ostringstream text;
+  text << std::ifstream(path, std::ios::binary).rdbuf();
+  return text.str();
+}
+
+/// An empty directory.
+class FileSinkTest : public ::testing::Test {
+ protected:
+  FileSinkTest() {
+    std::string name = absl::StrCat(::testing::TempDir(), "/sink-XXXXXX");
+    directory_ = mkdtemp(name.data());
+  }
+  ~FileSinkTest() override { fs::remove_all(directory_); }
+  std::string path(absl::string_view name) const { return absl::StrCat(directory_, "/", name); }
+  size_t files() const {
+    return static_cast<size_t>(
+        std::distance(fs::directory_iterator(directory_), fs::directory_iterator()));
+  }
+
+  std::string directory_;
+};
+
+TEST_F(FileSinkTest, AppearsWhenFinished) {
+  auto sink = create_sink(path("a")).value();
+  EXPECT_TRUE(sink->write("one ").ok());
+  EXPECT_TRUE(sink->write("two").ok());
+  EXPECT_FALSE(fs::exists(path("a")));
+  EXPECT_TRUE(sink->finish().ok());
+  EXPECT_EQ(contents(path("a")), "one two");
+  EXPECT_TRUE(sink->finish().ok());
+  sink.reset();
+  EXPECT_EQ(contents(path("a")), "one two");
+  EXPECT_EQ(files(), 1u);
+}
+
+TEST_F(FileSinkTest, LeavesNothingWhenNotFinished) {
+  std::ofstream(path("a")) << "before";
+  auto sink = create_sink(path("a")).value();
+  EXPECT_TRUE(sink->write("after").ok());
+  sink.reset();
+  EXPECT_EQ(contents(path("a")), "before");
+  EXPECT_EQ(files(), 1u);
+}
+
+TEST_F(FileSinkTest, TwoAtOnceDoNotMix) {
+  auto a = create_sink(path("a")).value();
+  auto b = create_sink(path("a")).value();
+  EXPECT_TRUE(a->write("first").ok() && b->write("second").ok());
+  EXPECT_TRUE(a->finish().ok() && b->finish().ok());
+  EXPECT_EQ(contents(path("a")), "second");
+}
+
+TEST_F(FileSinkTest, KeepsPermissionsAndLinks) {
+  std::ofstream(path("a")) << "before";
+  ASSERT_EQ(chmod(path("a").c_str(), 0640), 0);
+  fs::create_symlink("a", path("link"));
+  auto sink = create_sink(path("link")).value();
+  EXPECT_TRUE(sink->write("after").ok() && sink->finish().ok());
+  EXPECT_TRUE(fs::is_symlink(path("link")));
+  EXPECT_EQ(contents(path("a")), "after");
+  struct stat info;
+  ASSERT_EQ(stat(path("a").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 07777, 0640u);
+}
+
+TEST_F(FileSinkTest, PipesAreWrittenDirectly) {
+  const std::string pipe = path("pipe");
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  std::string got;
+  std::thread reader([&] { got = contents(pipe); });
+  {
+    auto sink = create_sink(pipe).value();
+    EXPECT_TRUE(sink->write("through").ok() && sink->finish().ok());
+  }
+  reader.join();
+  EXPECT_EQ(got, "through");
+  EXPECT_TRUE(fs::is_fifo(pipe));
+}
+
+TEST_F(FileSinkTest, ErrorsNameTheFileAndTheReason) {
+  const absl::Status missing = create_sink(path("no/such")).status();
+  EXPECT_EQ(missing.code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(std::string(missing.message()), HasSubstr(path("no/such")));
+  EXPECT_THAT(std::string(missing.message()), HasSubstr("No such file or directory"));
+  const absl::Status directory = create_sink(directory_).status();
+  EXPECT_THAT(std::string(directory.message()), HasSubstr("Is a directory"));
+  if (access("/dev/full", W_OK) != 0) GTEST_SKIP() << "no /dev/full here";
+  auto full = create_sink("/dev/full").value();
+  const absl::Status status = full->write("x");
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("/dev/full: cannot write: No space left"));
+}
+
+TEST_F(FileSinkTest, AWriterReportsAFullDiskAndStops) {
+  if (access("/dev/full", W_OK) != 0) GTEST_SKIP() << "no /dev/full here";
+  const auto writer = create_gtrace_writer(create_sink("/dev/full").value(), {});
+  EXPECT_EQ(writer.status().code(), absl::StatusCode::kResourceExhausted);
+
+  class Small final : public ByteSink {
+   public:
+    absl::Status write(absl::string_view bytes) override {
+      if (bytes.size() > room_) return absl::ResourceExhaustedError("full");
+      room_ -= bytes.size();
+      return absl::OkStatus();
+    }
+    absl::Status finish() override { return absl::InternalError("must not be finished"); }
+    absl::string_view name() const override { return "small"; }
+
+   private:
+    size_t room_ = 2000;
+  };
+  auto small = create_gtrace_writer(std::make_unique<Small>(), {}, {.block_records = 100}).value();
+  const TraceBatch batch = small_program(1, 5000);
+  EXPECT_EQ(small->write(batch.records, batch.events), absl::ResourceExhaustedError("full"));
+  EXPECT_EQ(small->write({}, {}), absl::ResourceExhaustedError("full"));
+  EXPECT_EQ(small->finish(), absl::ResourceExhaustedError("full"));
+  EXPECT_LE(small->bytes_written(), 2000u);
+}
+
+}  // namespace
+}  // namespace gnomon::gtrace_test
