@@ -30,20 +30,21 @@ size_t edit_distance(absl::string_view a, absl::string_view b) {
   return row[b.size()];
 }
 
-bool parse_number(absl::string_view text, bool suffix, uint64_t& number) {
+/// A number with an optional suffix K, M or G: so many powers of `unit`. None is taken when that is 1.
+bool parse_number(absl::string_view text, uint64_t unit, uint64_t& number) {
   static constexpr absl::string_view kSuffixes = "KMG";
-  unsigned shift = 0;
-  if (suffix && !text.empty()) {
+  uint64_t factor = 1;
+  if (unit > 1 && !text.empty()) {
     const size_t at = kSuffixes.find(absl::ascii_toupper(static_cast<unsigned char>(text.back())));
     if (at != absl::string_view::npos) {
-      shift = 10 * (static_cast<unsigned>(at) + 1);
+      for (size_t i = 0; i <= at; ++i) factor *= unit;
       text.remove_suffix(1);
     }
   }
   const bool hex = absl::StartsWithIgnoreCase(text, "0x");
   if (!(hex ? absl::SimpleHexAtoi(text, &number) : absl::SimpleAtoi(text, &number))) return false;
-  if (number << shift >> shift != number) return false;
-  number <<= shift;
+  if (number > ~uint64_t{0} / factor) return false;
+  number *= factor;
   return true;
 }
 
@@ -117,25 +118,31 @@ bool OptionList::get_bool(absl::string_view key, bool otherwise) {
 }
 
 uint64_t OptionList::get_number(absl::string_view key, uint64_t otherwise, uint64_t least,
-                                uint64_t most, bool suffix) {
+                                uint64_t most, Suffix suffix) {
   const std::string* value = find(key);
   if (value == nullptr) return otherwise;
   uint64_t number;
-  if (parse_number(*value, suffix, number) && number >= least && number <= most) return number;
+  const bool good = parse_number(*value, static_cast<uint64_t>(suffix), number);
+  if (good && number >= least && number <= most) return number;
   bad_value(key, *value,
             absl::StrFormat("a number from %d to %d%s", least, most,
-                            suffix ? " (with K, M or G if you like)" : ""));
+                            suffix == Suffix::kNone ? "" : " (with K, M or G if you like)"));
   return otherwise;
 }
 
 uint64_t OptionList::get_uint(absl::string_view key, uint64_t otherwise, uint64_t least,
                               uint64_t most) {
-  return get_number(key, otherwise, least, most, /*suffix=*/false);
+  return get_number(key, otherwise, least, most, Suffix::kNone);
 }
 
 uint64_t OptionList::get_bytes(absl::string_view key, uint64_t otherwise, uint64_t least,
                                uint64_t most) {
-  return get_number(key, otherwise, least, most, /*suffix=*/true);
+  return get_number(key, otherwise, least, most, Suffix::kBinary);
+}
+
+uint64_t OptionList::get_count(absl::string_view key, uint64_t otherwise, uint64_t least,
+                               uint64_t most) {
+  return get_number(key, otherwise, least, most, Suffix::kDecimal);
 }
 
 absl::Status OptionList::finish() const {

@@ -38,6 +38,9 @@ class OptionList {
   uint64_t get_uint(absl::string_view key, uint64_t otherwise, uint64_t least, uint64_t most);
   /// As get_uint, with an optional suffix K, M or G: a number of bytes.
   uint64_t get_bytes(absl::string_view key, uint64_t otherwise, uint64_t least, uint64_t most);
+  /// As get_uint, with an optional suffix K, M or G for thousands, millions and so on: a number of
+  /// things.
+  uint64_t get_count(absl::string_view key, uint64_t otherwise, uint64_t least, uint64_t most);
   /// One of the named choices, in any letter case.
   template <class T>
   T get_enum(absl::string_view key, T otherwise,
@@ -57,10 +60,12 @@ class OptionList {
     bool known = false;
   };
 
+  enum class Suffix : uint16_t { kNone = 1, kDecimal = 1000, kBinary = 1024 };
+
   const std::string* find(absl::string_view key);
   size_t choose(absl::string_view key, absl::Span<const absl::string_view> names);
   uint64_t get_number(absl::string_view key, uint64_t otherwise, uint64_t least, uint64_t most,
-                      bool suffix);
+                      Suffix suffix);
   void bad_value(absl::string_view key, absl::string_view value, absl::string_view wanted);
 
   std::vector<Item> items_;
