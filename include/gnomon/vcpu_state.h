@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "gnomon/base/counters.h"
+#include "gnomon/cache/hierarchy.h"
 #include "gnomon/x86/controls.h"
 #include "gnomon/x86/rules.h"
 
@@ -50,7 +51,18 @@ struct VcpuState {
   Counters counters;
   WalkCaches* caches = nullptr;               ///< paging-structure caches; null: every walk is full
   std::vector<WalkReference>* log = nullptr;  ///< when set, every walk reference is appended
+  /// The data caches that this processor's walks read through; null: not modelled. Each reference that
+  /// is counted in walk_guest_*, walk_host_* or walk_shadow_* also goes there, so that the sum of
+  /// stats.guest is that of walk_guest_*, and so on. Not shared between vCPUs that run at the same time.
+  CacheHierarchy* memory = nullptr;
+
+  /// Does anybody want to know each walk reference? Asked once a walk.
+  bool observed() const { return log != nullptr || memory != nullptr; }
 };
+
+/// Tells those who want to know of one reference: `what` for the log, the host-physical address of the
+/// entry and the statistics of its dimension for the caches.
+void note_reference(VcpuState& cpu, const WalkReference& what, Hpa at);
 
 }  // namespace gnomon
 
