@@ -8,7 +8,8 @@ namespace gnomon {
 namespace {
 
 // The processor's walk, which begins as deep as its paging-structure caches allow.
-Walk<Gpa> walk_cached(GuestTables& tables, VcpuState& cpu, Gva va, Access access) {
+template <bool kObserved>
+Walk<Gpa> walk_cached(ProcessorTables<kObserved>& tables, VcpuState& cpu, Gva va, Access access) {
   return with_guest_format(
       cpu.controls, cpu.rules, va, access,
       // By reference: a copy of what was stored in parts just before would stall.
@@ -26,7 +27,17 @@ NativeMmu::~NativeMmu() { p2m_.remove_listener(this); }
 
 Translation NativeMmu::miss(VcpuState& cpu, Gva va, Access access) {
   if (access.probe) return probe_guest(p2m_, cpu, va, access);
-  GuestTables tables(p2m_, cpu, access, GuestTables::Count::kYes, GuestTables::Lock::kTake);
+  if (cpu.observed()) [[unlikely]] return miss_observed(cpu, va, access);
+  return miss_with<false>(cpu, va, access);
+}
+
+Translation NativeMmu::miss_observed(VcpuState& cpu, Gva va, Access access) {
+  return miss_with<true>(cpu, va, access);
+}
+
+template <bool kObserved>
+inline Translation NativeMmu::miss_with(VcpuState& cpu, Gva va, Access access) {
+  ProcessorTables<kObserved> tables(p2m_, cpu, access, GuestTables::Lock::kTake);
   ++cpu.counters[Counter::kWalks];
   const Walk<Gpa> w = walk_cached(tables, cpu, va, access);
   if (!w.ok()) [[unlikely]] {

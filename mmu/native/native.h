@@ -31,6 +31,10 @@ class NativeMmu final : public Backend {
   void before_p2m_change(Gpa first, uint64_t frames, Change change) override;
 
  private:
+  Translation miss_observed(VcpuState& cpu, Gva va, Access access);
+  template <bool kObserved>
+  [[gnu::always_inline]] Translation miss_with(VcpuState& cpu, Gva va, Access access);
+
   P2m& p2m_;
   VcpuSet cpus_;
   Counters counters_;

@@ -22,17 +22,21 @@ NestedMmu<Flavour>::~NestedMmu() {
 template <class Flavour>
 Translation NestedMmu<Flavour>::miss(VcpuState& cpu, Gva va, Access access) {
   if (access.probe) return probe_guest(p2m_, cpu, va, access);
-  return cpu.caches == nullptr ? miss_with<false>(cpu, va, access) : miss_with<true>(cpu, va, access);
+  const bool cached = cpu.caches != nullptr;
+  if (cpu.observed()) [[unlikely]] {
+    return cached ? miss_with<true, true>(cpu, va, access) : miss_with<false, true>(cpu, va, access);
+  }
+  return cached ? miss_with<true, false>(cpu, va, access) : miss_with<false, false>(cpu, va, access);
 }
 
 template <class Flavour>
-template <bool kCached>
+template <bool kCached, bool kObserved>
 Translation NestedMmu<Flavour>::miss_with(VcpuState& cpu, Gva va, Access access) {
   for (unsigned attempt = 0; attempt < kMaxAttempts; ++attempt) {
     ++cpu.counters[Counter::kWalks];
     // Caches may hold addresses of tables that were revoked while this vCPU was out on an exit.
     if (kCached && cpu.gate.flush_request.load()) cpu.caches->flush_all();
-    NestedWalkMemory<Flavour, kCached> memory(tables_, p2m_.host(), cpu);
+    NestedWalkMemory<Flavour, kCached, kObserved> memory(tables_, p2m_.host(), cpu);
     const Walk<Gpa> w = with_guest_format(
         cpu.controls, cpu.rules, va, access,
         [&](auto format, WalkStart<Gpa> start) {

@@ -47,7 +47,7 @@ class NestedMmu final : public Backend {
   // meanwhile by others.
   static constexpr unsigned kMaxAttempts = 25;
 
-  template <bool kCached>
+  template <bool kCached, bool kObserved>
   Translation miss_with(VcpuState& cpu, Gva va, Access access);
   // Makes the walk possible that stopped at `v`; false: `end` is how the access ends.
   bool resolve(VcpuState& cpu, const NestedViolation& v, Gva va, Access access, Translation& end);

@@ -22,6 +22,8 @@
 namespace gnomon {
 
 /// The host dimension: nested tables in host memory. They are the VMM's own, hence always there.
+/// `kObserved`: VcpuState::observed(), asked once a walk, since there are 24 references to a walk.
+template <bool kObserved>
 class HostTableReader {
  public:
   using Address = Hpa;
@@ -35,7 +37,7 @@ class HostTableReader {
     ref = host_.at<uint8_t>(at);
     value = load_entry<Entry>(ref);
     ++cpu_.counters.at_level(Counter::kWalkHostL1, level);
-    if (cpu_.log != nullptr) [[unlikely]] log(at, level, value);
+    if constexpr (kObserved) note(at, level, value);
     return true;
   }
   static bool prepare_write(Ref&, Hpa, unsigned) { return true; }
@@ -45,9 +47,10 @@ class HostTableReader {
   }
 
  private:
-  void log(Hpa at, unsigned level, uint64_t value) const {
-    cpu_.log->push_back({WalkReference::Dimension::kHost, static_cast<uint8_t>(guest_level_),
-                         static_cast<uint8_t>(level), at.value(), value});
+  void note(Hpa at, unsigned level, uint64_t value) const {
+    note_reference(cpu_, {WalkReference::Dimension::kHost, static_cast<uint8_t>(guest_level_),
+                          static_cast<uint8_t>(level), at.value(), value},
+                   at);
   }
 
   const HostMemory& host_;
@@ -74,8 +77,8 @@ struct NestedViolation {
 
 /// The guest dimension: guest tables at guest-physical addresses, each read through the host's. `kCached`:
 /// the processor has paging-structure caches (VcpuState::caches). `kKnown`: the walk may begin at a table
-/// whose host address is known already.
-template <class Flavour, bool kCached, bool kKnown = kCached>
+/// whose host address is known already. `kObserved`: as above.
+template <class Flavour, bool kCached, bool kObserved, bool kKnown = kCached>
 class NestedWalkMemory {
  public:
   using Format = typename Flavour::Format;
@@ -133,20 +136,20 @@ class NestedWalkMemory {
 
   template <class Entry>
   bool read(Gpa at, unsigned level, Ref& ref, uint64_t& value) {
+    Hpa entry;
     if (kKnown && level == cached_level_) {
-      ref = {host_.at<uint8_t>(table_[level].with_offset(PageSize::k4K, at.value())), false};
+      entry = table_[level].with_offset(PageSize::k4K, at.value());
+      ref = {host_.at<uint8_t>(entry), false};
     } else {
       const HostPage host = translate(at, level, Flavour::kTableRead);
       if (!host.ok()) [[unlikely]] return false;
       if constexpr (kCached) table_[level] = host.address.page_base();
-      ref = {host_.at<uint8_t>(host.address), host.writable};
+      entry = host.address;
+      ref = {host_.at<uint8_t>(entry), host.writable};
     }
     value = load_entry<Entry>(ref.at);
     ++cpu_.counters.at_level(Counter::kWalkGuestL1, level);
-    if (cpu_.log != nullptr) [[unlikely]] {
-      cpu_.log->push_back({WalkReference::Dimension::kGuest, static_cast<uint8_t>(level),
-                           static_cast<uint8_t>(level), at.value(), value});
-    }
+    if constexpr (kObserved) note(at, level, value, entry);
     return true;
   }
 
@@ -165,10 +168,15 @@ class NestedWalkMemory {
   const NestedViolation& violation() const { return violation_; }
 
  private:
+  void note(Gpa at, unsigned level, uint64_t value, Hpa entry) const {
+    const auto l = static_cast<uint8_t>(level);
+    note_reference(cpu_, {WalkReference::Dimension::kGuest, l, l, at.value(), value}, entry);
+  }
+
   [[gnu::always_inline]] HostPage walk_host(WalkStart<Hpa> start, Gpa gpa, unsigned guest_level,
                                             AccessOp op) {
     if (root_ == Hpa() || !HostTables<Flavour>::reaches(gpa)) [[unlikely]] return {};
-    HostTableReader reader(host_, cpu_, guest_level);
+    HostTableReader<kObserved> reader(host_, cpu_, guest_level);
     // Expanded here, so that of the result only what is read is made.
     const Walk<Hpa> w = walk_inline<Format>(reader, start, Gva(gpa.value()),
                                             Access{op, Privilege::kUser}, Flavour::kRules);

@@ -58,6 +58,14 @@ bool GuestTables::read_unbacked(Gpa at, Ref& ref) {
   return false;
 }
 
+void GuestTables::note(Gpa at, unsigned level, const uint8_t* entry, uint64_t value) const {
+  const HostMemory& host = p2m_.host();
+  const auto offset = static_cast<uint64_t>(entry - host.at<uint8_t>(host.base()));
+  const auto l = static_cast<uint8_t>(level);
+  note_reference(cpu_, {WalkReference::Dimension::kGuest, l, l, at.value(), value},
+                 Hpa(host.base().value() + offset));
+}
+
 bool GuestTables::prepare_protected(Gpa at, P2mEntry e) {
   if (e.rom()) {
     failure_ = HostCause::kReadOnly;

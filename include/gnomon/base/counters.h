@@ -37,6 +37,7 @@ enum class Counter : uint16_t {
   kWalks,
   // TLB, as seen by the vCPU.
   kAccesses, kTlbHitsL1, kTlbHitsL2, kTlbMisses,
+  kTlbHitsL1At2M, kTlbHitsL1At1G, kTlbHitsL2At2M, kTlbHitsL2At1G, kTlbMissesAt2M, kTlbMissesAt1G,
   // The guest's own actions.
   kCr3Loads, kInvlpgs, kTableWrites, kTableReads,
   // Levels (not sums).

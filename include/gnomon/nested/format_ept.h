@@ -67,6 +67,7 @@ struct EptFormat {
   static constexpr Rights rights(Entry e, unsigned, const PagingRules&) {
     return static_cast<Rights>((e & ept::kExec) | (e & ept::kRead) << 1 | (e & ept::kWrite) >> 1);
   }
+  static constexpr uint64_t kDenyBits = 0;  ///< see walk_inline
   static constexpr uint64_t accessed(unsigned, const PagingRules&) {
     return AccessedDirty ? ept::kAccessed : 0;
   }

@@ -48,6 +48,7 @@ struct LongFormat {
   static constexpr Rights rights(Entry e, unsigned, const PagingRules&) {
     return static_cast<Rights>(((e >> 1) & 3) | ((~e >> 61) & 4));
   }
+  static constexpr uint64_t kDenyBits = pte::kNoExecute;  ///< see walk_inline
   static constexpr uint64_t accessed(unsigned, const PagingRules&) { return pte::kAccessed; }
   static constexpr uint64_t dirty(const PagingRules&) { return pte::kDirty; }
   static constexpr bool global(Entry e, const PagingRules& rules) {

@@ -42,19 +42,10 @@ class GuestTables {
 
   template <class Entry>
   bool read(Gpa at, unsigned level, Ref& ref, uint64_t& value) {
-    const P2mEntry e = p2m_.lookup(at);
-    if (e.is_ram()) [[likely]] {
-      ref = p2m_.host().at<uint8_t>(e.frame().with_offset(PageSize::k4K, at.value()));
-    } else if (!read_unbacked(at, ref)) {
-      return false;
-    }
-    value = load_entry<Entry>(ref);
+    if (!fetch<Entry>(at, ref, value)) return false;
     if (count_) {
       ++cpu_.counters.at_level(Counter::kWalkGuestL1, level);
-      if (cpu_.log != nullptr) [[unlikely]] {
-        cpu_.log->push_back({WalkReference::Dimension::kGuest, static_cast<uint8_t>(level),
-                             static_cast<uint8_t>(level), at.value(), value});
-      }
+      if (cpu_.observed()) [[unlikely]] note(at, level, ref, value);
     }
     return true;
   }
@@ -80,15 +71,46 @@ class GuestTables {
     return t;
   }
 
+ protected:
+  template <class Entry>
+  [[gnu::always_inline]] bool fetch(Gpa at, Ref& ref, uint64_t& value) {
+    const P2mEntry e = p2m_.lookup(at);
+    if (e.is_ram()) [[likely]] {
+      ref = p2m_.host().at<uint8_t>(e.frame().with_offset(PageSize::k4K, at.value()));
+    } else if (!read_unbacked(at, ref)) {
+      return false;
+    }
+    value = load_entry<Entry>(ref);
+    return true;
+  }
+  void note(Gpa at, unsigned level, const uint8_t* entry, uint64_t value) const;
+
+  P2m& p2m_;
+  VcpuState& cpu_;
+
  private:
   bool read_unbacked(Gpa at, Ref& ref);
   bool prepare_protected(Gpa at, P2mEntry e);
 
-  P2m& p2m_;
-  VcpuState& cpu_;
   bool probe_, count_, locked_;
   HostCause failure_ = HostCause::kNone;
   Gpa failed_at_;
+};
+
+/// The processor's own walk, which is always counted, and known at its start to be observed or not.
+template <bool kObserved>
+class ProcessorTables : public GuestTables {
+ public:
+  ProcessorTables(P2m& p2m, VcpuState& cpu, Access access, Lock lock)
+      : GuestTables(p2m, cpu, access, Count::kYes, lock) {}
+
+  template <class Entry>
+  bool read(Gpa at, unsigned level, Ref& ref, uint64_t& value) {
+    if (!fetch<Entry>(at, ref, value)) [[unlikely]] return false;
+    ++cpu_.counters.at_level(Counter::kWalkGuestL1, level);
+    if constexpr (kObserved) note(at, level, ref, value);
+    return true;
+  }
 };
 
 /// How a guest-physical address that cannot be used as RAM ends, by its p2m state.

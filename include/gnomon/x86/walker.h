@@ -75,6 +75,8 @@ struct Walk {
 ///   bool prepare_write(Ref&, Address at, unsigned level)               false: A/D cannot be updated
 ///   static bool exchange(Ref&, uint64_t& expected, uint64_t desired)   compare-exchange
 /// `read` sees every memory reference of the walk in order: it is where counting and logging happen.
+/// A format may have `kDenyBits`, the bits of an entry that take a right away when set: then the rights of a
+/// path are those of its entries composed by AND, with these bits inverted.
 template <class Format, class M>
 [[gnu::always_inline]] inline Walk<typename M::Address> walk_inline(
     M& memory, WalkStart<typename M::Address> start, Gva va, Access access,
@@ -97,6 +99,18 @@ template <class Format, class M>
   unsigned level = 0;
   uint64_t value = 0;
 
+  // Converting an entry's rights takes as long as the rest of a reference of a nested walk. Where a format lets
+  // entries be composed as they are, the conversion is left to whoever asks, which is the leaf.
+  constexpr bool kComposesEntries = requires { Format::kDenyBits; };
+  uint64_t composed = ~uint64_t{0};
+  const auto rights_so_far = [&]() __attribute__((always_inline)) -> Rights {
+    if constexpr (kComposesEntries) {
+      return rights & Format::rights(composed ^ Format::kDenyBits, 1, rules);
+    } else {
+      return rights;
+    }
+  };
+
   const auto set_flags = [&](unsigned at, uint64_t& old, uint64_t flags)
       __attribute__((always_inline)) -> Step {
     if ((old & flags) == flags) return Step::kDown;
@@ -115,7 +129,7 @@ template <class Format, class M>
       __attribute__((always_inline)) -> Step {
     level = L;
     w.table[L] = table;
-    w.rights_above[L] = rights;
+    w.rights_above[L] = rights_so_far();
     Pending& here = seen[L];
     here.at = table.value() + Format::index(va, L) * sizeof(Entry);
     if (!memory.template read<Entry>(Addr(here.at), L, here.ref, value)) [[unlikely]] {
@@ -135,7 +149,11 @@ template <class Format, class M>
       w.error_code = rules.error_base[access.kind()] | pf::kPresent | pf::kReserved;
       return Step::kEnd;
     }
-    rights &= Format::rights(e, L, rules);
+    if constexpr (kComposesEntries) {
+      composed &= e ^ Format::kDenyBits;
+    } else {
+      rights &= Format::rights(e, L, rules);
+    }
     if (leaf) return Step::kLeaf;
     table = Addr(Format::table_base(e));
     return rules.accessed_before_fault ? set_flags(L, value, Format::accessed(L, rules))
@@ -145,9 +163,10 @@ template <class Format, class M>
   const auto end_at_leaf = [&]() __attribute__((always_inline)) -> Step {
     const auto e = static_cast<Entry>(value);
     const unsigned leaf = level;
+    const Rights all = rights_so_far();
     w.key = Format::key(e);
-    const bool denied_by_key = rules.key_forbids(access, rights, w.key);
-    if (!rules.permits(access, rights) || denied_by_key) [[unlikely]] {
+    const bool denied_by_key = rules.key_forbids(access, all, w.key);
+    if (!rules.permits(access, all) || denied_by_key) [[unlikely]] {
       w.status = WalkStatus::kFault;
       w.error_code = rules.error_base[access.kind()] | pf::kPresent | (denied_by_key ? pf::kKey : 0);
       return Step::kEnd;
@@ -173,6 +192,7 @@ template <class Format, class M>
       __attribute__((always_inline)) -> Step {
     table = start.table;
     rights = start.rights;
+    composed = ~uint64_t{0};
     Step s = Step::kDown;
     ((s == Step::kDown && start.level >= Format::kLevels - I
           ? void(s = read_level(std::integral_constant<unsigned, Format::kLevels - I>{}))
@@ -183,7 +203,7 @@ template <class Format, class M>
   while (once(std::make_integer_sequence<unsigned, Format::kLevels>{}) == Step::kAgain) {
   }
   w.level = static_cast<uint8_t>(level);
-  w.rights = rights;
+  w.rights = rights_so_far();
   return w;
 }
 
