@@ -115,7 +115,8 @@ DirectMmu::Root DirectMmu::hold_root(VcpuState& cpu, Vcpu& v) {
   } else {
     if (!make_usable(p2m_, root, /*write=*/false, cpu.counters).is_ram()) return Root::kUnavailable;
     ++cpu.counters[Counter::kRootCacheMisses];
-    if (!tables_.pin(root, Request{cpu.rules, cpu.counters})) return Root::kRefused;
+    const auto pin = [&] { return tables_.pin(root, Request{cpu.rules, cpu.counters}); };
+    if (!pin() && !(unpin_beyond(0) && pin())) return Root::kRefused;
     ++cpu.counters[Counter::kPvPinned];
     pins_.push_back(index);
   }
@@ -124,7 +125,9 @@ DirectMmu::Root DirectMmu::hold_root(VcpuState& cpu, Vcpu& v) {
   return Root::kPinned;
 }
 
-void DirectMmu::unpin_beyond(size_t limit) {
+// True: some root went.
+bool DirectMmu::unpin_beyond(size_t limit) {
+  const size_t before = pins_.size();
   const auto in_use = [&](uint32_t root) {
     return std::any_of(vcpus_.begin(), vcpus_.end(),
                        [&](const std::unique_ptr<Vcpu>& v) { return v->root == root; });
@@ -138,6 +141,7 @@ void DirectMmu::unpin_beyond(size_t limit) {
     pins_.erase(pins_.begin() + static_cast<ptrdiff_t>(i));
     tables_.unpin(root);
   }
+  return pins_.size() != before;
 }
 
 void DirectMmu::drop_caches() {

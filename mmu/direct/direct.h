@@ -90,10 +90,10 @@ class DirectMmu final : public Backend {
   // Roots (direct.cc).
   void enter_root(VcpuState& cpu, Vcpu& v);
   Root hold_root(VcpuState& cpu, Vcpu& v);
-  void unpin_beyond(size_t limit);
+  bool unpin_beyond(size_t limit);
 
   // The directory (directory.cc).
-  StoreResult update_table(VcpuState& cpu, Vcpu& v, Gpa at, uint64_t value, unsigned size);
+  StoreResult update_table(VcpuState& cpu, Gpa at, uint64_t value, unsigned size);
 
   // Accesses (faults.cc).
   std::optional<Walk<Hpa>> walk_in_place(VcpuState& cpu, Gva va, Access access, bool count) const;

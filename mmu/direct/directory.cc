@@ -34,15 +34,24 @@ StoreResult DirectMmu::write_physical(VcpuState& cpu, Gpa at, uint64_t value, un
   if (!store_is_legal(at, size) || !tables_.types().is_table_at(at)) {
     return store_untracked(p2m_, at, value, size, cpu.counters);
   }
-  return update_table(cpu, vcpu(cpu), at, value, size);
-}
-
-StoreResult DirectMmu::update_table(VcpuState& cpu, Vcpu& v, Gpa at, uint64_t value, unsigned size) {
+  Vcpu& v = vcpu(cpu);
   if (options_.trap) {
     ++cpu.counters[Counter::kExitTableWrite];
   } else if (++v.batched == options_.batch) {
     hypercall(cpu, v);
   }
+  StoreResult result = update_table(cpu, at, value, size);
+  // What stands in the way may be a root that the guest gave up and only this backend still holds; without
+  // it the page may be no table at all.
+  if (result == StoreResult::kRefused && unpin_beyond(0)) {
+    if (!tables_.types().is_table_at(at)) return store_untracked(p2m_, at, value, size, cpu.counters);
+    result = update_table(cpu, at, value, size);
+  }
+  if (result == StoreResult::kRefused) ++cpu.counters[Counter::kPvUpdatesRefused];
+  return result;
+}
+
+StoreResult DirectMmu::update_table(VcpuState& cpu, Gpa at, uint64_t value, unsigned size) {
   const Touched touched(at, size);
   const PvTables::Place place{p2m_.frame_index(at), touched.first};
   std::array<PvTables::NewEntry, 2> entries;
@@ -54,7 +63,6 @@ StoreResult DirectMmu::update_table(VcpuState& cpu, Vcpu& v, Gpa at, uint64_t va
     entries[i] = {(seen & ~mask) | (part(value) & mask), /*keep_flags=*/(mask & 0xff) == 0};
   }
   if (!tables_.update(place, absl::MakeSpan(entries.data(), count), {cpu.rules, cpu.counters})) {
-    ++cpu.counters[Counter::kPvUpdatesRefused];
     return StoreResult::kRefused;
   }
   ++cpu.counters[Counter::kPvUpdates];

@@ -25,10 +25,10 @@ class HardwareTables {
     value = load_entry<Entry>(ref);
     if (count_) {
       ++cpu_.counters.at_level(Counter::kWalkGuestL1, level);
-      if (cpu_.log != nullptr) [[unlikely]] {
+      if (cpu_.observed()) [[unlikely]] {
         const auto l = static_cast<uint8_t>(level);
         const Gpa gpa = tables_.m2p().find(at).value_or(Gpa());
-        cpu_.log->push_back({WalkReference::Dimension::kGuest, l, l, gpa.value(), value});
+        note_reference(cpu_, {WalkReference::Dimension::kGuest, l, l, gpa.value(), value}, at);
       }
     }
     return true;

@@ -328,7 +328,7 @@ TEST_P(DirectRandom, AgreesWithNative) {
   EXPECT_GT(twins.translated, steps() / 50);
   EXPECT_GT(twins.roots, twins.roots_refused * 5 / 4);
   EXPECT_GT(c[Counter::kHiddenFaults], steps() / 1000);
-  EXPECT_GT(twins.refused, steps() / 100);
+  EXPECT_GT(twins.refused, steps() / 200);
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, DirectRandom, ::testing::Range(0, 4));
