@@ -31,6 +31,7 @@ constexpr BackendInfo kBackends[] = {
      create_vtlb},
     {"direct", "paravirtual direct paging, 4-level guests: batch=N, pins=N, trap=on|off", create_direct},
     {"agile", "shadow above, nested below, by how often a table is written: writes=N, interval=N, "
+              "period=N, start=nested|shadow, "
               "prefetch=N, roots=N, large=on|off, budget=BYTES",
      shadow::create_agile},
     {"nested", "nested paging with EPT: levels=4|5, max_page=4K|2M|1G, ad=on|off", create_nested},

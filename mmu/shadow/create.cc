@@ -43,6 +43,9 @@ absl::StatusOr<std::unique_ptr<Backend>> create_agile(P2m& p2m, absl::string_vie
   agile.write_threshold =
       static_cast<unsigned>(list->get_uint("writes", agile.write_threshold, 0, 1u << 20));
   agile.interval = static_cast<unsigned>(list->get_uint("interval", agile.interval, 1, 1u << 30));
+  agile.start_nested =
+      list->get_enum("start", agile.start_nested, {{"nested", true}, {"shadow", false}});
+  agile.period = list->get_uint("period", agile.period, 1, uint64_t{1} << 62);
   if (absl::Status status = finish(*list, o); !status.ok()) return status;
   return made(std::make_unique<ShadowMmu>(p2m, o, agile));
 }

@@ -10,7 +10,7 @@ namespace gnomon::shadow {
 /// flags=eager|lazy, budget=BYTES (K, M, G). See ShadowOptions.
 absl::StatusOr<std::unique_ptr<Backend>> create_shadow(P2m& p2m, absl::string_view options);
 
-/// Options: writes (AgileOptions::write_threshold), interval, prefetch, roots, large, budget.
+/// Options: writes (AgileOptions::write_threshold), interval, period, prefetch, roots, large, budget.
 absl::StatusOr<std::unique_ptr<Backend>> create_agile(P2m& p2m, absl::string_view options);
 
 }  // namespace gnomon::shadow

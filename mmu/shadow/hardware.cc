@@ -17,6 +17,11 @@ PagingRules host_rules_for(const PagingRules& guest) {
   return derive_rules(host, CpuModel{.maxphyaddr = kHostMaxPhyAddr});
 }
 
+Walk<Hpa> walk_shadow_observed(const HostMemory& host, VcpuState& cpu, const PagingRules& host_rules,
+                               Hpa root, Gva va, Access access) {
+  return walk_shadow_with<true>(host, cpu, host_rules, root, va, access);
+}
+
 unsigned largest_leaf(const P2m& p2m, const Walk<Gpa>& w, P2mEntry e) {
   for (unsigned level = 3; level > 1; --level) {
     const PageSize size = Long4::leaf_size(level);

@@ -10,7 +10,9 @@
 
 namespace gnomon::shadow {
 
-/// Table memory of that processor: host frames of the VMM's own.
+/// Table memory of that processor: host frames of the VMM's own. `kObserved`: VcpuState::observed(), asked
+/// once a walk.
+template <bool kObserved>
 class ShadowTables {
  public:
   using Address = Hpa;
@@ -23,10 +25,7 @@ class ShadowTables {
     ref = host_.at<uint8_t>(at);
     value = load_entry<Entry>(ref);
     ++cpu_.counters.at_level(Counter::kWalkShadowL1, level);
-    if (cpu_.log != nullptr) [[unlikely]] {
-      cpu_.log->push_back({WalkReference::Dimension::kShadow, static_cast<uint8_t>(level),
-                           static_cast<uint8_t>(level), at.value(), value});
-    }
+    if constexpr (kObserved) note(at, level, value);
     return true;
   }
   static bool prepare_write(Ref&, Hpa, unsigned) { return true; }
@@ -36,6 +35,11 @@ class ShadowTables {
   }
 
  private:
+  void note(Hpa at, unsigned level, uint64_t value) const {
+    const auto l = static_cast<uint8_t>(level);
+    note_reference(cpu_, {WalkReference::Dimension::kShadow, l, l, at.value(), value}, at);
+  }
+
   const HostMemory& host_;
   VcpuState& cpu_;
 };
@@ -77,6 +81,24 @@ inline Translation non_canonical(VcpuState& cpu) {
   return t;
 }
 
+template <bool kObserved>
+inline Walk<Hpa> walk_shadow_with(const HostMemory& host, VcpuState& cpu,
+                                  const PagingRules& host_rules, Hpa root, Gva va, Access access) {
+  const auto with = [&](auto format) {
+    using Format = decltype(format);
+    ShadowTables<kObserved> tables(host, cpu);
+    ++cpu.counters[Counter::kWalks];
+    const WalkStart<Hpa> start{Format::kLevels, root};
+    // A flush that waits for this vCPU's next access may be about what the caches hold.
+    WalkCaches* caches = cpu.gate.flush_request.load(std::memory_order_relaxed) ? nullptr : cpu.caches;
+    return cached_walk<Format>(caches, tables, start, va, pcid_of(cpu.controls), access, host_rules);
+  };
+  return shadow_levels(cpu.rules.mode) == 5 ? with(Long5{}) : with(Long4{});
+}
+/// The same, told of to the log and the caches; not expanded at each call.
+Walk<Hpa> walk_shadow_observed(const HostMemory& host, VcpuState& cpu, const PagingRules& host_rules,
+                               Hpa root, Gva va, Access access);
+
 /// Walks the tables at `root` (Hpa(): none, a fault), from where the processor's paging-structure caches
 /// allow.
 inline Walk<Hpa> walk_shadow(const HostMemory& host, VcpuState& cpu, const PagingRules& host_rules,
@@ -86,16 +108,10 @@ inline Walk<Hpa> walk_shadow(const HostMemory& host, VcpuState& cpu, const Pagin
     w.status = WalkStatus::kFault;
     return w;
   }
-  const auto with = [&](auto format) {
-    using Format = decltype(format);
-    ShadowTables tables(host, cpu);
-    ++cpu.counters[Counter::kWalks];
-    const WalkStart<Hpa> start{Format::kLevels, root};
-    // A flush that waits for this vCPU's next access may be about what the caches hold.
-    WalkCaches* caches = cpu.gate.flush_request.load(std::memory_order_relaxed) ? nullptr : cpu.caches;
-    return cached_walk<Format>(caches, tables, start, va, pcid_of(cpu.controls), access, host_rules);
-  };
-  return shadow_levels(cpu.rules.mode) == 5 ? with(Long5{}) : with(Long4{});
+  if (cpu.observed()) [[unlikely]] {
+    return walk_shadow_observed(host, cpu, host_rules, root, va, access);
+  }
+  return walk_shadow_with<false>(host, cpu, host_rules, root, va, access);
 }
 
 /// What the VMM recorded about a leaf entry when it made it.

@@ -128,9 +128,6 @@ class PageCache {
 
  private:
   static constexpr uint32_t kMaxPages = 1u << 22;  // what a PteId can name
-  // A frame may be mapped, and a table linked, from any number of places; beyond these the VMM forgets one, so that
-  // no list takes long to search.
-  static constexpr uint32_t kLongestList = 4096;
   static constexpr unsigned kChunkShift = 8;
   static constexpr uint32_t kChunkMask = (1u << kChunkShift) - 1;
 
@@ -153,7 +150,6 @@ class PageCache {
   }
   void count_table(Gpa table, int change);
   uint32_t derived_frame(const ShadowPage& page, unsigned index) const;
-  void shorten(const PteList& list);
   bool drop_large(PageSize size, Gpa gpa);
   void forget_region(Regions& map, uint64_t key);
   void add_mapping(PteId pte, unsigned level, uint32_t frame);

@@ -36,7 +36,6 @@ void PageCache::store_entry(ShadowPage& p, unsigned index, uint64_t entry) {
 
 void PageCache::link(ShadowPage& parent, unsigned index, ShadowPage& child, Rights rights) {
   drop(parent, index);
-  shorten(child.parents);
   lists_.add(child.parents, PteId::make(parent.number, index));
   ++parent.live;
   store(parent, index, make_link(child.table, rights), child.number);
@@ -113,15 +112,8 @@ uint32_t PageCache::derived_frame(const ShadowPage& p, unsigned index) const {
   return frame == P2m::kNoIndex ? p.target[index] : frame;
 }
 
-void PageCache::shorten(const PteList& list) {
-  if (lists_.length(list) < kLongestList) return;
-  const PteId pte = lists_.any(list);
-  drop(page(pte.page()), pte.index());
-}
-
 void PageCache::add_mapping(PteId pte, unsigned level, uint32_t frame) {
   if (level == 1) {
-    shorten(frames_[frame].mappings);
     lists_.add(frames_[frame].mappings, pte);
   } else {
     const PageSize size = size_at(level);

@@ -131,6 +131,7 @@ void ShadowMmu::switch_root(VcpuRoots& v) {
     if (v.current.top != 0) sync_below(pages_.page(v.current.top));
     publish_root(v);
   } else {
+    begin_nested(*v.cpu);
     make_room(2);
     if (!ensure_root(v)) publish_root(v);
   }

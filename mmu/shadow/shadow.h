@@ -62,6 +62,7 @@ struct VcpuRoots {
   uint64_t switches = 0;
   /// Host address of the root table; 0: fault at once. Bit 0: it is the guest's own (Root::switched).
   std::atomic<uint64_t> hardware{0};
+  uint64_t interval_start = 0;  ///< agile paging: accesses when the timer last ended an interval
 };
 
 class ShadowMmu final : public Backend, private DirtySink {
@@ -163,13 +164,22 @@ class ShadowMmu final : public Backend, private DirtySink {
 
   // agile.cc: where the lower part of a walk is nested.
   Translation miss_agile(VcpuRoots& v, Gva va, Access access);
+  Translation miss_agile_observed(VcpuRoots& v, Gva va, Access access);
+  template <bool kObserved>
+  [[gnu::always_inline]] Translation miss_agile_with(VcpuRoots& v, Gva va, Access access);
   FaultEnd handle_violation(VcpuRoots& v, const NestedViolation& at, Gva va, Access access,
                             const Walk<Hpa>& hw);
   bool place_switch(ShadowPage& parent, unsigned index, uint64_t gfn, Rights above);
   bool table_goes_nested(uint32_t frame);
   void leave_nested(uint32_t frame);
   void forget_switches(uint32_t frame);
+  void enter_nested(uint32_t frame);
+  void begin_nested(const VcpuState& cpu);
   void agile_interval();
+  void end_agile_interval();
+  struct NestedEnd;
+  template <bool kCached, bool kObserved>
+  NestedEnd walk_nested_part(VcpuState& cpu, WalkStart<Hpa> start, Gpa table, Gva va, Access access);
   void revoke_nested(Gpa first, uint64_t frames, bool only_writing);
   void audit_agile(std::vector<AuditFinding>& findings) const;
 

@@ -25,6 +25,7 @@ constexpr absl::string_view kSpecs[] = {
     "nested:ad=off,max_page=4K,levels=5",
     "npt",
     "agile",
+    "agile:interval=64,start=shadow",
 };
 constexpr unsigned kProgramLength = 400;
 

@@ -25,7 +25,7 @@ using scenario::Random;
 
 constexpr absl::string_view kBackends[] = {
     "native", "shadow", "shadow:unsync=off,update=off", "shadow:directory=full-trap,flags=lazy",
-    "shadow:budget=1,roots=0", "vtlb", "agile", "agile:interval=4", "agile:writes=0", "nested",
+    "shadow:budget=1,roots=0", "vtlb", "agile", "agile:interval=4,start=shadow", "agile:writes=0", "nested",
     "nested:ad=off,max_page=4K", "npt", "direct"};
 constexpr absl::string_view kPresets[] = {"tiny", "skylake", "zen4"};
 
