@@ -103,12 +103,17 @@ class Vcpu {
     ++state_.counters[Counter::kAccesses];
     if (tlb_ != nullptr) {
       if (const TlbEntry* e = tlb_->lookup(va, access, pcid_, state_.rules)) [[likely]] {
-        ++state_.counters[tlb_->hit_level() == 1 ? Counter::kTlbHitsL1 : Counter::kTlbHitsL2];
+        const bool first = tlb_->hit_level() == 1;
+        ++state_.counters[first ? Counter::kTlbHitsL1 : Counter::kTlbHitsL2];
+        if (e->size != PageSize::k4K) [[unlikely]] {
+          count_large(e->size, first ? Counter::kTlbHitsL1At2M : Counter::kTlbHitsL2At2M);
+        }
         return translation_of(*e, va);
       }
     }
     ++state_.counters[Counter::kTlbMisses];
     const Translation t = backend_.miss(state_, va, access);
+    if (t.ok() && t.size != PageSize::k4K) count_large(t.size, Counter::kTlbMissesAt2M);
     if (tlb_ == nullptr) return t;
     if (t.cacheable) {
       tlb_->insert(va, access, t, pcid_);
@@ -116,6 +121,24 @@ class Vcpu {
       tlb_->invalidate_page(va, pcid_);  // a page fault does (SDM vol. 3, 4.10.4.1)
     }
     return t;
+  }
+
+  /// The quick part of access() for loops that translate and do no more: a hit in the TLB's level 1, counted
+  /// but for kAccesses and kTlbHitsL1, which the caller adds later with note_hits. nullptr says nothing, and
+  /// nothing has changed: call access().
+  const TlbEntry* hit(Gva va, Access access) {
+    if (tlb_ == nullptr || state_.gate.flush_request.load(std::memory_order_acquire)) [[unlikely]] {
+      return nullptr;
+    }
+    const TlbEntry* const e = tlb_->hit(va, access, pcid_, state_.rules);
+    if (e != nullptr && e->size != PageSize::k4K) [[unlikely]] {
+      count_large(e->size, Counter::kTlbHitsL1At2M);
+    }
+    return e;
+  }
+  void note_hits(uint64_t hits) {
+    state_.counters[Counter::kAccesses] += hits;
+    state_.counters[Counter::kTlbHitsL1] += hits;
   }
 
   /// Loads `size` (1..8) bytes at `va`, zero-extended. `access.op` is kRead or kFetch.
@@ -156,6 +179,11 @@ class Vcpu {
  private:
   using Flush = vcpu_internal::Flush;
 
+  /// `at_2m` is a counter of 2M (or 4M) pages; that of 1G pages follows it.
+  void count_large(PageSize size, Counter at_2m) {
+    const auto row = static_cast<uint16_t>(at_2m) + (size >= PageSize::k1G ? 1 : 0);
+    ++state_.counters[static_cast<Counter>(row)];
+  }
   void obey_requests() {
     if (state_.gate.flush_request.load(std::memory_order_acquire)) [[unlikely]] obey();
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "gnomon/tlb/array.h"
 
+#include <algorithm>
 #include <bit>
 
 namespace gnomon::tlb_internal {
@@ -52,6 +53,8 @@ TlbArray::TlbArray(const TlbStructureConfig& config, const Liveness& live)
       break;
   }
   if (ways_ > kChainedAbove) {
+    blocks_ = (ways_ + kBlock - 1) / kBlock;
+    if (!stamps_.empty()) floors_.resize(size_t{sets_} * blocks_);
     heads_.assign(std::bit_ceil(2 * config.entries), kNone);
     next_.assign(config.entries, kNone);
   }
@@ -93,17 +96,34 @@ void TlbArray::set_tag(uint32_t slot, uint64_t tag) {
   if (tag != 0) link(slot);
 }
 
+uint32_t TlbArray::oldest(uint32_t first, uint32_t ways) const {
+  uint32_t least = first;
+  for (uint32_t slot = first + 1; slot < first + ways; ++slot) {
+    if (stamps_[slot] < stamps_[least]) least = slot;
+  }
+  return least;
+}
+
+// The block with the lowest floor has the oldest way if its floor is a stamp it still has; otherwise the
+// floor goes up, and another block may be the lowest.
+uint32_t TlbArray::oldest_of_wide(uint32_t set) {
+  uint64_t* const floors = &floors_[size_t{set} * blocks_];
+  for (;;) {
+    uint32_t block = 0;
+    for (uint32_t b = 1; b < blocks_; ++b) block = floors[b] < floors[block] ? b : block;
+    const uint32_t from = block * kBlock;
+    const uint32_t slot = oldest(set * ways_ + from, std::min(kBlock, ways_ - from));
+    if (stamps_[slot] == floors[block]) return slot;
+    floors[block] = stamps_[slot];
+  }
+}
+
 uint32_t TlbArray::victim(uint32_t set, uint32_t ways) {
   const uint32_t first = set * ways_;
   switch (replacement_) {
     case Replacement::kLru:
-    case Replacement::kFifo: {
-      uint32_t oldest = first;
-      for (uint32_t slot = first + 1; slot < first + ways; ++slot) {
-        if (stamps_[slot] < stamps_[oldest]) oldest = slot;
-      }
-      return oldest;
-    }
+    case Replacement::kFifo:
+      return floors_.empty() || ways != ways_ ? oldest(first, ways) : oldest_of_wide(set);
     case Replacement::kTreePlru: {
       // Follow the bits, but never into a half that has none of the allowed ways.
       const uint64_t tree = trees_[set];

@@ -36,6 +36,8 @@ Tlb::Tlb(const TlbConfig& config) : config_(config) {
       }
     }
     has_untagged_ |= !c.tagged;
+    constexpr unsigned kFetches = 1u << static_cast<unsigned>(AccessOp::kFetch);
+    if (c.level == 1 && (c.serves & kFetches) != 0 && c.serves != kFetches) fetches_apart_ = false;
     arrays_.emplace_back(c, live_);
   }
   renew_current();
@@ -95,7 +97,7 @@ void Tlb::fill_level(unsigned level, Gva va, AccessOp op, const TlbEntry& whole)
     if (array == nullptr) continue;
     const TlbEntry piece =
         entry_of(translation_of(whole, va), va, kTlbSizeOf[size], whole.pcid, whole.vpid);
-    has_fragments_ |= piece.fragment;
+    if (piece.fragment) fragments_.add(va.frame(PageSize::k1G));
     const Contexts contexts = contexts_[array->config().tagged];
     array->fill(page, piece.global ? contexts.global : contexts.local, array->find(page, contexts),
                 piece);
@@ -145,12 +147,12 @@ void Tlb::invalidate_page(Gva va, uint16_t pcid, bool globals) {
       }
     }
   }
-  if (has_fragments_) drop_fragments(va, of);
+  if (fragments_.may_have(va.frame(PageSize::k1G))) drop_fragments(va, of);
 }
 
 void Tlb::drop_fragments(Gva va, const std::array<Contexts, 2>& of) {
   const uint64_t region = va.frame(PageSize::k1G);
-  has_fragments_ = false;
+  fragments_.clear();
   for (TlbArray& array : arrays_) {
     const Contexts& contexts = of[array.config().tagged];
     for (uint32_t slot = 0; slot < array.slots(); ++slot) {
@@ -161,7 +163,7 @@ void Tlb::drop_fragments(Gva va, const std::array<Contexts, 2>& of) {
           (context == contexts.local || context == contexts.global)) {
         array.drop(slot, TlbArray::Why::kInvalidated);
       } else {
-        has_fragments_ = true;
+        fragments_.add(e.page.frame(PageSize::k1G));
       }
     }
   }

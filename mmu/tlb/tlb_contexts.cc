@@ -93,7 +93,7 @@ void Tlb::flush_all() {
   for (const auto& item : context_ids_) end_context(item.second);
   context_ids_.clear();
   end_untagged(/*globals=*/true);
-  has_fragments_ = false;
+  fragments_.clear();
   renew_current();
 }
 

@@ -62,6 +62,23 @@ struct Liveness {
   }
 };
 
+/// Which regions of 1G may hold something: never wrong when it says no. Kernels map themselves with pages
+/// that are larger than the host's, so that there are nearly always fragments somewhere; INVLPG of a
+/// user's page must not search for them.
+class RegionFilter {
+ public:
+  void add(uint64_t region) { bits_[word_of(region)] |= bit_of(region); }
+  bool may_have(uint64_t region) const { return (bits_[word_of(region)] & bit_of(region)) != 0; }
+  void clear() { bits_ = {}; }
+
+ private:
+  static constexpr size_t kWords = 16;
+  static size_t word_of(uint64_t region) { return mixed(region) % kWords; }
+  static uint64_t bit_of(uint64_t region) { return uint64_t{1} << (mixed(region) >> 4 & 63); }
+  static uint64_t mixed(uint64_t region) { return region * 0x9e37'79b9'7f4a'7c15 >> 40; }
+  std::array<uint64_t, kWords> bits_{};
+};
+
 /// One structure: sets of ways, with tags, entries and recency apart so that a search reads tags
 /// only.
 class TlbArray {
@@ -108,6 +125,9 @@ class TlbArray {
     touch(slot);
   }
 
+  /// `hits` more of the slot that was used last: the order of use stays as it is.
+  void note_repeats(unsigned size, uint64_t hits) { counts_[size].hits += hits; }
+
   /// Writes `entry` under `page` in `context` (shifted into place): over the slot `same` that holds
   /// this page already, or in place of a victim. Returns the slot.
   uint32_t fill(uint64_t page, uint64_t context, uint32_t same, const TlbEntry& entry);
@@ -122,6 +142,7 @@ class TlbArray {
 
  private:
   static constexpr uint32_t kChainedAbove = 16;  // wider sets are searched through hash chains
+  static constexpr uint32_t kBlock = 8;          // ways that share a floor
 
   void touch(uint32_t slot) {
     if (replacement_ == Replacement::kLru) {
@@ -138,6 +159,8 @@ class TlbArray {
   void unlink(uint32_t slot);
   uint32_t room_for(uint32_t set, uint32_t ways);
   uint32_t victim(uint32_t set, uint32_t ways);
+  uint32_t oldest(uint32_t first, uint32_t ways) const;
+  uint32_t oldest_of_wide(uint32_t set);
   void set_tag(uint32_t slot, uint64_t tag);
 
   TlbStructureConfig config_;
@@ -156,6 +179,10 @@ class TlbArray {
 
   std::vector<uint64_t> stamps_;  // kLru: last use; kFifo: fill
   uint64_t clock_ = 0;
+  // Of the stamps of each block of ways in a wide set, a lower bound: stamps only grow, so that the
+  // least of them as last seen will do. Empty for narrow sets.
+  std::vector<uint64_t> floors_;
+  uint32_t blocks_ = 0;  // of a set
   struct TreePath {
     uint64_t mask;  // the nodes above this way
     uint64_t away;  // their bits after a use: each points to the other half

@@ -52,7 +52,14 @@ class Tlb {
   /// The entry that answers, valid until the next call; nullptr: walk. `hit_level()` says where it
   /// was.
   const TlbEntry* lookup(Gva va, Access access, uint16_t pcid, const PagingRules& rules) {
+    if (const TlbEntry* e = hit(va, access, pcid, rules)) [[likely]] return e;
     if (pcid != pcid_) [[unlikely]] switch_to(pcid, vpid_);
+    return search(va, access, rules);
+  }
+  /// The quick part of lookup: an answer of level 1 that has been given before. nullptr says
+  /// nothing, and nothing has changed.
+  const TlbEntry* hit(Gva va, Access access, uint16_t pcid, const PagingRules& rules) {
+    if (pcid != pcid_) [[unlikely]] return nullptr;
     const Hint& hint = hints_[hint_index(va, access.op)];
     if (hint.page == hint_page(va, access.op) && hint.context == hint_context_ &&
         hint.array->tag(hint.slot) == hint.tag) [[likely]] {
@@ -63,7 +70,15 @@ class Tlb {
         return &e;
       }
     }
-    return search(va, access, rules);
+    return nullptr;
+  }
+  /// Whether fetches have level 1 for themselves: then loads and stores that hit there change nothing
+  /// for them.
+  bool fetches_apart() const { return fetches_apart_; }
+  /// `hits` fetches more, straight after one that hit the page of `va`, a page of 4K, with no call in between
+  /// but hits of loads and stores: what as many calls of hit() would do where fetches_apart().
+  void repeat_fetch(Gva va, uint64_t hits) {
+    hints_[hint_index(va, AccessOp::kFetch)].array->note_repeats(0, hits);
   }
   /// 1 or 2 after a hit, 0 after a miss.
   unsigned hit_level() const { return hit_level_; }
@@ -173,7 +188,8 @@ class Tlb {
   absl::flat_hash_map<uint32_t, uint32_t> context_ids_;  // of tagged structures, by machine and PCID
   uint32_t next_context_ = 1;
   bool has_untagged_ = false;
-  bool has_fragments_ = false;  // perhaps: since the last flush of everything
+  bool fetches_apart_ = true;
+  tlb_internal::RegionFilter fragments_;  // since the last flush of everything, or search for them
 
   unsigned hit_level_ = 0;
   std::array<std::array<uint64_t, 3>, 3> misses_{};  // by level and operation
