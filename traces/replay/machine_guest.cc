@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "absl/strings/str_format.h"
+#include "traces/replay/machine_impl.h"
+
+namespace gnomon {
+namespace {
+
+constexpr uint64_t kFrameBytes = bytes_of(PageSize::k4K);
+constexpr uint64_t kWordBytes = sizeof(uint64_t);
+
+}  // namespace
+
+absl::Status Machine::guest_event(MachineCpu& cpu, const TraceEvent& event) {
+  const auto refused = [&](absl::string_view what) {
+    return absl::InvalidArgumentError(absl::StrFormat("%s: %s", info(event.kind).name, what));
+  };
+  switch (event.kind) {
+    case EventKind::kTableWrite:
+    case EventKind::kTableRead: {
+      // Tables may be written and read in any size up to a word, within one page.
+      const uint64_t offset = event.address & (kFrameBytes - 1);
+      if (event.flags == 0 || event.flags > kWordBytes || offset + event.flags > kFrameBytes) {
+        return refused("not 1 to 8 bytes within one page");
+      }
+      VcpuState& state = cpu.vcpu().state();
+      const Gpa at(event.address);
+      uint64_t value = event.value;
+      if (event.kind == EventKind::kTableRead) {
+        const bool done = mmu_->read_physical(state, at, event.flags, value);
+        return done ? absl::OkStatus() : refused("no memory there");
+      }
+      const StoreResult result = mmu_->write_physical(state, at, value, event.flags);
+      if (result == StoreResult::kDone) return absl::OkStatus();
+      return refused(result == StoreResult::kRefused ? "the hypervisor refuses it" : "no memory there");
+    }
+    case EventKind::kCr3:
+      return cpu.load_cr3(event.value) ? absl::OkStatus() : refused("#GP: not a value for CR3");
+    case EventKind::kInvlpg: cpu.invlpg(Gva(event.address)); return absl::OkStatus();
+    case EventKind::kInvpcid:
+      if (event.flags <= 3 && event.value <= 0xfff &&
+          cpu.invpcid(static_cast<InvpcidType>(event.flags), static_cast<uint16_t>(event.value),
+                      Gva(event.address))) {
+        return absl::OkStatus();
+      }
+      return refused("#GP: no such type or PCID");
+    case EventKind::kControls:
+      return cpu.load_controls(event.value, event.extra, event.address)
+                 ? absl::OkStatus()
+                 : refused("#GP: not values for CR0, CR4 and EFER");
+    case EventKind::kGuest: return absl::OkStatus();
+    default: return refused("not an event of a whole guest");
+  }
+}
+
+}  // namespace gnomon
