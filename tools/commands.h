@@ -6,20 +6,27 @@
 
 #include "tools/options.h"
 
-// One function a verb; each returns the exit code.
+// The verbs, each in a file of its own with its options.
 
 namespace gnomon::tools {
 
-int run_compare(const Arguments& arguments);
-int run_counters(const Arguments& arguments);
-int run_presets(const Arguments& arguments);
-int run_backends(const Arguments& arguments);
-int run_version(const Arguments& arguments);
-int run_help(const Arguments& arguments);
+extern const Verb kReplayVerb, kCompareVerb, kConfigVerb;
+extern const Verb kRecordVerb, kConvertVerb, kGenVerb, kInfoVerb, kFormatsVerb;
+extern const Verb kCountersVerb, kPresetsVerb, kBackendsVerb, kVersionVerb;
+extern const Verb kManVerb, kCompletionVerb, kHelpVerb;
+
+/// Options that many verbs have.
+inline constexpr OptionSpec kJsonOption = {"--json", 0, "", "", "print one JSON document"};
+inline constexpr OptionSpec kQuietOption = {"--quiet", 'q', "", "",
+                                            "no progress and no notes on standard error"};
 
 /// Help on the whole program, and on one verb.
 std::string program_help();
 std::string verb_help(const Verb& verb);
+/// "gnomon convert INPUT OUTPUT [options]".
+std::string verb_usage(const Verb& verb);
+/// What an option does, with its default.
+std::string help_on(const OptionSpec& option);
 
 }  // namespace gnomon::tools
 

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <nlohmann/json.hpp>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "tools/commands.h"
+#include "tools/json_text.h"
 #include "tools/output.h"
 #include "tools/table.h"
+#include "tools/words.h"
 
 namespace gnomon::tools {
 namespace {
@@ -42,30 +45,40 @@ std::string left_side(const OptionSpec& o) {
   return absl::StrCat(letter, o.name, o.value.empty() ? "" : " ", o.value);
 }
 
-std::string usage(const Verb& verb) {
-  std::string text = absl::StrCat("usage: gnomon ", verb.name);
+}  // namespace
+
+std::string verb_usage(const Verb& verb) {
+  std::string text = absl::StrCat("gnomon ", verb.name);
+  std::string command;
   for (const OptionSpec& o : verb.options) {
-    if (o.positional()) {
-      absl::StrAppend(&text, " ", o.fallback.empty() ? "" : "[", o.name,
-                      o.fallback.empty() ? "" : "]");
+    if (!o.positional()) continue;
+    std::string name = absl::StrCat(o.name, o.many ? "..." : "");
+    if (!o.fallback.empty()) name = absl::StrCat("[", name, "]");
+    if (o.value == kCommandValue) {
+      command = absl::StrCat(" -- ", name);
+    } else {
+      absl::StrAppend(&text, " ", name);
     }
   }
-  return text + " [options]\n";
+  return absl::StrCat(text, " [options]", command);
 }
 
-}  // namespace
+std::string help_on(const OptionSpec& option) {
+  if (option.fallback.empty()) return std::string(option.help);
+  return absl::StrCat(option.help, " (default: ", option.fallback, ")");
+}
 
 std::string program_help() {
   std::string text =
       "gnomon: what shadow paging, nested paging and their relatives cost on a real program\n\n"
       "examples:\n";
-  for (const Verb& verb : verbs()) {
-    if (verb.name == "compare") add_examples(verb.examples, text);
+  for (const Verb* verb : verbs()) {
+    if (verb->name == "compare") add_examples(verb->examples, text);
   }
   text += "\nusage: gnomon VERB [options]\n\n";
   Table table(Table::Align::kLeft);
-  for (const Verb& verb : verbs()) {
-    table.add_row({absl::StrCat("  ", verb.name), std::string(verb.summary)});
+  for (const Verb* verb : verbs()) {
+    table.add_row({absl::StrCat("  ", verb->name), std::string(verb->summary)});
   }
   return absl::StrCat(text, table.to_string(), "\n`gnomon VERB --help` says more about each.\n\n",
                       kExitCodes);
@@ -75,14 +88,12 @@ std::string verb_help(const Verb& verb) {
   constexpr size_t kHelpWidth = 72;
   std::string text = absl::StrCat("gnomon ", verb.name, ": ", verb.summary, "\n\nexamples:\n");
   add_examples(verb.examples, text);
-  absl::StrAppend(&text, "\n", usage(verb), "\n");
+  absl::StrAppend(&text, "\nusage: ", verb_usage(verb), "\n\n");
   if (!verb.details.empty()) absl::StrAppend(&text, verb.details, "\n\n");
   Table table(Table::Align::kLeft);
   for (const OptionSpec& o : verb.options) {
-    std::string help(o.help);
-    if (!o.fallback.empty()) absl::StrAppend(&help, " (default: ", o.fallback, ")");
     std::string left = "  " + left_side(o);
-    for (std::string& line : wrap(help, kHelpWidth)) {
+    for (std::string& line : wrap(help_on(o), kHelpWidth)) {
       table.add_row({std::move(left), std::move(line)});
       left.clear();
     }
@@ -91,13 +102,57 @@ std::string verb_help(const Verb& verb) {
   return absl::StrCat(text, table.to_string(), "\n", kExitCodes);
 }
 
-int run_help(const Arguments& arguments) {
-  if (!arguments.given("VERB")) return write_result(program_help(), kSuccess);
-  const std::string name = arguments.text("VERB");
-  if (const Verb* verb = find_verb(name); verb != nullptr) {
-    return write_result(verb_help(*verb), kSuccess);
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+/// The table itself, for programs.
+Json to_json(const Verb& verb) {
+  Json options = Json::array();
+  for (const OptionSpec& o : verb.options) {
+    options.push_back({{"name", std::string(o.name)},
+                       {"letter", o.letter == 0 ? std::string() : std::string(1, o.letter)},
+                       {"value", std::string(o.value)},
+                       {"default", std::string(o.fallback)},
+                       {"many", o.many},
+                       {"help", std::string(o.help)},
+                       {"words", o.words == nullptr ? std::vector<std::string>() : o.words()}});
   }
-  return report_failure(unknown_verb(name));
+  Json examples = Json::array();
+  for (const Example& e : verb.examples) {
+    examples.push_back({{"command", std::string(e.command)}, {"meaning", std::string(e.meaning)}});
+  }
+  return {{"name", std::string(verb.name)},
+          {"summary", std::string(verb.summary)},
+          {"details", std::string(verb.details)},
+          {"examples", std::move(examples)},
+          {"options", std::move(options)}};
 }
+
+int run_help(const Arguments& arguments) {
+  const std::string name = arguments.given("VERB") ? arguments.text("VERB") : "";
+  const Verb* const verb = find_verb(name);
+  if (!name.empty() && verb == nullptr) return report_failure(unknown_verb(name));
+  if (arguments.given("--json")) {
+    Json rows = Json::array();
+    for (const Verb* v : verbs()) {
+      if (verb == nullptr || v == verb) rows.push_back(to_json(*v));
+    }
+    return write_result(json_text({{"schema", "gnomon.help/1"}, {"verbs", std::move(rows)}}),
+                        kSuccess);
+  }
+  return write_result(verb == nullptr ? program_help() : verb_help(*verb), kSuccess);
+}
+
+constexpr OptionSpec kHelpOptions[] = {
+    {"VERB", 0, "", "all", "the verb to explain", false, verb_words}, kJsonOption};
+constexpr Example kHelpExamples[] = {
+    {"gnomon help compare", "the same as gnomon compare --help"},
+    {"gnomon help --json", "every verb and option, for programs"},
+};
+
+}  // namespace
+
+const Verb kHelpVerb = {"help", "explain a verb", "", kHelpExamples, kHelpOptions, run_help};
 
 }  // namespace gnomon::tools

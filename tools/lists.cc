@@ -6,9 +6,13 @@
 #include "absl/strings/str_cat.h"
 #include "gnomon/backend.h"
 #include "gnomon/base/counters.h"
+#include "gnomon/cache/hierarchy.h"
+#include "gnomon/cost/model.h"
 #include "gnomon/tlb/presets.h"
 #include "gnomon/version.h"
+#include "tools/commit.h"
 #include "tools/commands.h"
+#include "tools/json_text.h"
 #include "tools/output.h"
 #include "tools/table.h"
 
@@ -43,7 +47,7 @@ class Listing {
       for (size_t i = 0; i < row.size(); ++i) item[fields_[i]] = row[i];
       items.push_back(std::move(item));
     }
-    return Json({{"schema", 1}, {"kind", kind_}, {kind_, items}}).dump(2) + "\n";
+    return json_text({{"schema", absl::StrCat("gnomon.", kind_, "/1")}, {kind_, items}});
   }
 
   std::string kind_;
@@ -60,8 +64,6 @@ absl::string_view kind_name(CounterKind kind) {
   return "?";
 }
 
-}  // namespace
-
 int run_counters(const Arguments& arguments) {
   Listing list("counters", {"name", "unit", "kind", "description"});
   for (const CounterInfo& row : counter_table()) {
@@ -71,9 +73,15 @@ int run_counters(const Arguments& arguments) {
 }
 
 int run_presets(const Arguments& arguments) {
-  Listing list("presets", {"name", "description", "source"});
+  Listing list("presets", {"option", "name", "description", "source"});
   for (const TlbPreset& preset : tlb_presets()) {
-    list.add({preset.name, preset.description, preset.source});
+    list.add({"--tlb", preset.name, preset.description, preset.source});
+  }
+  for (const CachePreset& preset : cache_presets()) {
+    list.add({"--caches", preset.name, preset.description, preset.source});
+  }
+  for (const CostPreset& preset : cost_presets()) {
+    list.add({"--cost", preset.name, preset.description, "`gnomon config show` has one for each number"});
   }
   return list.print(arguments);
 }
@@ -97,10 +105,29 @@ int run_version(const Arguments& arguments) {
 #endif
   Listing list("version", {"name", "value"});
   list.add({"gnomon", version()});
+  if (source_commit()[0] != '\0') list.add({"commit", source_commit()});
+  list.add({"build type", GNOMON_BUILD_TYPE});
   list.add({"compiler", __VERSION__});
   list.add({"assertions", kAssertions});
   list.add({"deliberate bugs", kDefects});
   return list.print(arguments);
 }
+
+constexpr OptionSpec kOptions[] = {kJsonOption};
+constexpr Example kCountersExamples[] = {{"gnomon counters", "name, unit, kind and meaning of each"}};
+constexpr Example kPresetsExamples[] = {{"gnomon presets", "what --tlb, --caches and --cost take, and where it is from"}};
+constexpr Example kBackendsExamples[] = {{"gnomon backends", "what --mmu takes"}};
+constexpr Example kVersionExamples[] = {{"gnomon version", "for a bug report"}};
+
+}  // namespace
+
+constexpr Verb kCountersVerb = {"counters", "list every counter with its unit and meaning", "",
+                            kCountersExamples, kOptions, run_counters};
+constexpr Verb kPresetsVerb = {"presets", "list the presets of TLBs, caches and costs", "", kPresetsExamples,
+                           kOptions, run_presets};
+constexpr Verb kBackendsVerb = {"backends", "list the MMU backends", "", kBackendsExamples, kOptions,
+                            run_backends};
+constexpr Verb kVersionVerb = {"version", "print version, commit, compiler and build type", "",
+                           kVersionExamples, kOptions, run_version};
 
 }  // namespace gnomon::tools

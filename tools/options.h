@@ -13,7 +13,7 @@
 #include "absl/types/span.h"
 
 // The command line as data: verbs and their options are rows of one table (verbs.cc), from which
-// the parser is fed and help is printed.
+// the parser is fed, and from which help, the manual page and shell completions are written.
 
 namespace gnomon::tools {
 
@@ -22,12 +22,23 @@ inline constexpr int kSuccess = 0;
 inline constexpr int kMismatch = 1;  ///< it ran, and the answer is no
 inline constexpr int kFailure = 2;   ///< wrong use, bad input, or no way to go on
 
+/// Values of these names are a file, and the name of a program with its arguments.
+inline constexpr absl::string_view kFileValue = "FILE";
+inline constexpr absl::string_view kCommandValue = "COMMAND";
+
+/// The words that a value is one of, as far as they can be listed.
+using Words = std::vector<std::string> (*)();
+
 struct OptionSpec {
-  absl::string_view name;      ///< "--tlb"; without dashes it is a positional argument: "TRACE"
-  char letter = 0;             ///< short form, 0 for none
-  absl::string_view value;     ///< what the value is called in help; empty for a switch
+  absl::string_view name;  ///< "--tlb"; without dashes it is a positional argument: "TRACE"
+  char letter = 0;         ///< short form, 0 for none
+  /// What the value is called in help; empty for a switch. kFileValue and kCommandValue (of
+  /// positional arguments too) are also what a shell completes.
+  absl::string_view value;
   absl::string_view fallback;  ///< the value when it is not given
   absl::string_view help;
+  bool many = false;      ///< positional: one or more; the last one of its verb
+  Words words = nullptr;  ///< for completion
 
   bool positional() const { return name[0] != '-'; }
 };
@@ -48,7 +59,7 @@ struct Verb {
   int (*run)(const Arguments& arguments);
 };
 
-absl::Span<const Verb> verbs();
+absl::Span<const Verb* const> verbs();
 const Verb* find_verb(absl::string_view name);  ///< nullptr: there is none
 /// The error for such a name.
 absl::Status unknown_verb(absl::string_view name);
@@ -59,6 +70,8 @@ class Arguments {
   explicit Arguments(const Verb& verb) : verb_(&verb) {}
 
   void add(absl::string_view option, std::string value);
+  /// Takes back what was given, and gives this.
+  void set(absl::string_view option, std::string value);
   bool given(absl::string_view option) const;
   /// The last value given, or the fallback.
   std::string text(absl::string_view option) const;
@@ -67,6 +80,9 @@ class Arguments {
   /// Numbers; InvalidArgument names the option.
   absl::StatusOr<uint64_t> count(absl::string_view option) const;
   absl::StatusOr<uint64_t> bytes(absl::string_view option) const;
+  const Verb& verb() const { return *verb_; }
+  /// The row of an option, by its name with or without dashes; nullptr: there is none.
+  const OptionSpec* find(absl::string_view option) const;
 
  private:
   const OptionSpec& spec(absl::string_view option) const;
@@ -75,8 +91,8 @@ class Arguments {
   std::map<std::string, std::vector<std::string>> values_;
 };
 
-/// Parses the words after the verb. InvalidArgument is a line for the user; Cancelled: help was
-/// asked for.
+/// Parses the words after the verb; those after "--" are positional, whatever they look like.
+/// InvalidArgument is a line for the user; Cancelled: help was asked for.
 absl::StatusOr<Arguments> parse_arguments(const Verb& verb, std::vector<std::string> words);
 
 }  // namespace gnomon::tools

@@ -6,7 +6,9 @@
 #include <cstring>
 #include <string>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "tools/options.h"
 
 namespace gnomon::tools {
@@ -19,8 +21,20 @@ int write_result(absl::string_view text, int code) {
   return kFailure;
 }
 
+std::string printable(absl::string_view text) {
+  std::string shown;
+  for (const char c : text) {
+    if (absl::ascii_iscntrl(static_cast<unsigned char>(c))) {
+      absl::StrAppendFormat(&shown, "\\x%02x", static_cast<unsigned char>(c));
+    } else {
+      shown += c;
+    }
+  }
+  return shown;
+}
+
 void print_message(absl::string_view text) {
-  const std::string line = absl::StrCat("gnomon: ", text, "\n");
+  const std::string line = absl::StrCat("gnomon: ", printable(text), "\n");
   fwrite(line.data(), 1, line.size(), stderr);
 }
 

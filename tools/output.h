@@ -2,6 +2,8 @@
 #ifndef TOOLS_OUTPUT_H_
 #define TOOLS_OUTPUT_H_
 
+#include <string>
+
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 
@@ -11,7 +13,11 @@ namespace gnomon::tools {
 /// cannot be written (full disk, reader gone).
 int write_result(absl::string_view text, int code);
 
-/// "gnomon: …" on standard error.
+/// `text` on one line and without control characters, which are shown as \xNN: names and notes in
+/// traces come from strangers, and a terminal obeys what it is sent.
+std::string printable(absl::string_view text);
+
+/// "gnomon: ..." on standard error: one line.
 void print_message(absl::string_view text);
 void print_warning(absl::string_view text);
 /// The same for an error; returns kFailure.

@@ -14,7 +14,7 @@ namespace gnomon::tools {
 Progress::Progress(bool wanted) : on_(wanted && isatty(STDERR_FILENO) == 1) {}
 Progress::~Progress() { erase(); }
 
-void Progress::update(uint64_t references, uint64_t bytes, std::optional<uint64_t> total_bytes) {
+void Progress::update(uint64_t references, std::optional<double> done, absl::string_view more) {
   if (!on_) return;
   constexpr auto kInterval = std::chrono::milliseconds(200);
   const Clock::time_point now = Clock::now();
@@ -24,11 +24,10 @@ void Progress::update(uint64_t references, uint64_t bytes, std::optional<uint64_
   std::string line =
       absl::StrFormat("%.1f M references, %.1f M/s", 1e-6 * static_cast<double>(references),
                       1e-6 * static_cast<double>(references) / seconds);
-  if (total_bytes && bytes > 0 && *total_bytes >= bytes) {
-    const double done = static_cast<double>(bytes) / static_cast<double>(*total_bytes);
-    absl::StrAppendFormat(&line, ", %.0f %%, %.0f s left", 100 * done, seconds / done - seconds);
+  if (done && *done > 0 && *done <= 1) {
+    absl::StrAppendFormat(&line, ", %.0f %%, %.0f s left", 100 * *done, seconds / *done - seconds);
   }
-  absl::FPrintF(stderr, "\r%s\x1b[K", line);
+  absl::FPrintF(stderr, "\r%s%s\x1b[K", line, more);
   fflush(stderr);
   shown_ = true;
 }

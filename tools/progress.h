@@ -6,10 +6,12 @@
 #include <cstdint>
 #include <optional>
 
+#include "absl/strings/string_view.h"
+
 namespace gnomon::tools {
 
-/// A line on standard error that is written over: references done, rate, time left where the size
-/// of the recording is known. Only on a terminal.
+/// A line on standard error that is written over: references done, rate, time left where the end is
+/// known. Only on a terminal.
 class Progress {
  public:
   explicit Progress(bool wanted);
@@ -17,7 +19,9 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  void update(uint64_t references, uint64_t bytes, std::optional<uint64_t> total_bytes);
+  bool on() const { return on_; }
+  /// `done` is the part that is done, 0 to 1, where that is known. `more` is put at the end.
+  void update(uint64_t references, std::optional<double> done, absl::string_view more = "");
   void erase();
 
  private:

@@ -6,6 +6,8 @@ namespace {
 
 using enum Counter;
 
+const GuestStatInfo& guest_row(GuestStat s) { return guest_stat_table()[static_cast<size_t>(s)]; }
+
 double per(uint64_t part, uint64_t whole) {
   return whole == 0 ? 0 : static_cast<double>(part) / static_cast<double>(whole);
 }
@@ -16,10 +18,16 @@ constexpr ReportRow kReferences[] = {
 
 constexpr ReportRow kTlb[] = {
     {"hits, level 1", kTlbHitsL1},
+    {"  2M pages", kTlbHitsL1At2M},
+    {"  1G pages", kTlbHitsL1At1G},
     {"hits, level 2", kTlbHitsL2},
+    {"  2M pages", kTlbHitsL2At2M},
+    {"  1G pages", kTlbHitsL2At1G},
     {"misses", kTlbMisses},
+    {"  2M pages", kTlbMissesAt2M},
+    {"  1G pages", kTlbMissesAt1G},
     {"misses per 1000",
-     +[](const BackendResult& r) {
+     +[](const ReplayResult& r) {
        return 1e3 * per(r.counters[kTlbMisses], r.counters[kAccesses]);
      },
      "tlb_misses_per_1000", "misses"},
@@ -42,24 +50,24 @@ constexpr ReportRow kExits[] = {
     {"nested violation", kExitNestedViolation},
     {"hypercall", kExitHypercall},
     {"device access", kExitMmio},
-    {"total", +[](const BackendResult& r) { return r.counters.exits(); }, "exits", "exits"},
+    {"total", +[](const ReplayResult& r) { return r.counters.exits(); }, "exits", "exits"},
     {"per million references",
-     +[](const BackendResult& r) { return 1e6 * per(r.counters.exits(), r.counters[kAccesses]); },
+     +[](const ReplayResult& r) { return 1e6 * per(r.counters.exits(), r.counters[kAccesses]); },
      "exits_per_million", "exits"},
 };
 
 constexpr ReportRow kWalkRows[] = {
     {"walks", kWalks},
-    {"guest tables", +[](const BackendResult& r) { return r.counters.over_levels(kWalkGuestL1); },
+    {"guest tables", +[](const ReplayResult& r) { return r.counters.over_levels(kWalkGuestL1); },
      "walk_guest", "references"},
-    {"nested tables", +[](const BackendResult& r) { return r.counters.over_levels(kWalkHostL1); },
+    {"nested tables", +[](const ReplayResult& r) { return r.counters.over_levels(kWalkHostL1); },
      "walk_host", "references"},
-    {"shadow tables", +[](const BackendResult& r) { return r.counters.over_levels(kWalkShadowL1); },
+    {"shadow tables", +[](const ReplayResult& r) { return r.counters.over_levels(kWalkShadowL1); },
      "walk_shadow", "references"},
-    {"total", +[](const BackendResult& r) { return r.counters.walk_references(); },
+    {"total", +[](const ReplayResult& r) { return r.counters.walk_references(); },
      "walk_references", "references"},
     {"per walk",
-     +[](const BackendResult& r) { return per(r.counters.walk_references(), r.counters[kWalks]); },
+     +[](const ReplayResult& r) { return per(r.counters.walk_references(), r.counters[kWalks]); },
      "references_per_walk", "references"},
 };
 
@@ -74,19 +82,66 @@ constexpr ReportRow kLevels[] = {
     {"shadow, level 5", kWalkShadowL5},
 };
 
+constexpr ReportRow kGuestFaultRows[] = {
+    {"anonymous memory", GuestStat::kFaultsAnonymous},
+    {"files", GuestStat::kFaultsFile},
+    {"copy on write", GuestStat::kFaultsCow},
+    {"rights", GuestStat::kFaultsRights},
+    {"huge pages", GuestStat::kFaultsHuge},
+    {"refused", GuestStat::kFaultsRefused},
+};
+
 constexpr ReportRow kGuest[] = {
-    {"pages mapped", +[](const BackendResult& r) { return r.guest.pages_mapped; },
-     "guest_pages_mapped", "pages"},
-    {"rights added", +[](const BackendResult& r) { return r.guest.rights_added; },
-     "guest_rights_added", "entries"},
+    {"pages mapped", GuestStat::kPagesMapped},
+    {"  around a fault", GuestStat::kPagesAround},
+    {"  huge", GuestStat::kHugePagesMapped},
+    {"pages copied", GuestStat::kPagesCopied},
+    {"pages unmapped", GuestStat::kPagesUnmapped},
+    {"huge pages split", GuestStat::kHugePagesSplit},
+    {"page cache hits", GuestStat::kPageCacheHits},
+    {"page cache misses", GuestStat::kPageCacheMisses},
+    {"tables made", GuestStat::kTables},
+    {"tables freed", GuestStat::kTablesFreed},
     {"table stores", kTableWrites},
-    {"  to set entries", +[](const BackendResult& r) { return r.guest.entry_stores; },
-     "guest_entry_stores", "writes"},
-    {"  to clear new tables", +[](const BackendResult& r) { return r.guest.clearing_stores; },
-     "guest_clearing_stores", "writes"},
+    {"  to set entries", GuestStat::kEntryStores},
+    {"  to clear new tables", GuestStat::kClearingStores},
     {"table loads", kTableReads},
     {"CR3 loads", kCr3Loads},
     {"INVLPG", kInvlpgs},
+    {"remote invalidations", GuestStat::kShootdowns},
+    {"forks", GuestStat::kForks},
+    {"execs", GuestStat::kExecs},
+    {"exits", GuestStat::kExits},
+    {"context switches", GuestStat::kContextSwitches},
+    {"system calls", GuestStat::kSyscalls},
+    {"interrupts", GuestStat::kInterrupts},
+    {"kernel's own accesses", GuestStat::kKernelAccesses},
+    {"processes now", GuestStat::kProcesses},
+    {"frames in use", GuestStat::kFramesInUse},
+    {"frames in use, most", GuestStat::kFramesPeak},
+};
+
+template <auto kDimension, size_t kLevel>
+uint64_t found(const ReplayResult& r) {
+  return (r.caches.*kDimension)[kLevel];
+}
+constexpr ReportRow kCaches[] = {
+    {"guest entries, L1", found<&CacheStats::guest, 0>, "cache_guest_l1", "references"},
+    {"guest entries, L2", found<&CacheStats::guest, 1>, "cache_guest_l2", "references"},
+    {"guest entries, last level", found<&CacheStats::guest, 2>, "cache_guest_llc", "references"},
+    {"guest entries, memory", found<&CacheStats::guest, 3>, "cache_guest_memory", "references"},
+    {"nested entries, L1", found<&CacheStats::host, 0>, "cache_host_l1", "references"},
+    {"nested entries, L2", found<&CacheStats::host, 1>, "cache_host_l2", "references"},
+    {"nested entries, last level", found<&CacheStats::host, 2>, "cache_host_llc", "references"},
+    {"nested entries, memory", found<&CacheStats::host, 3>, "cache_host_memory", "references"},
+    {"shadow entries, L1", found<&CacheStats::shadow, 0>, "cache_shadow_l1", "references"},
+    {"shadow entries, L2", found<&CacheStats::shadow, 1>, "cache_shadow_l2", "references"},
+    {"shadow entries, last level", found<&CacheStats::shadow, 2>, "cache_shadow_llc", "references"},
+    {"shadow entries, memory", found<&CacheStats::shadow, 3>, "cache_shadow_memory", "references"},
+    {"data, L1", found<&CacheStats::data, 0>, "cache_data_l1", "references"},
+    {"data, L2", found<&CacheStats::data, 1>, "cache_data_l2", "references"},
+    {"data, last level", found<&CacheStats::data, 2>, "cache_data_llc", "references"},
+    {"data, memory", found<&CacheStats::data, 3>, "cache_data_memory", "references"},
 };
 
 constexpr ReportRow kVmm[] = {
@@ -121,8 +176,6 @@ constexpr ReportRow kVmm[] = {
 };
 
 constexpr ReportRow kTables[] = {
-    {"guest's", +[](const BackendResult& r) { return r.guest.tables * bytes_of(PageSize::k4K); },
-     "guest_table_bytes", "bytes"},
     {"VMM's", kTableBytes},
     {"VMM's, largest", kTableBytesPeak},
 };
@@ -134,6 +187,8 @@ constexpr ReportGroup kGroups[] = {
     {"exits to the VMM, by cause", "exits", kExits},
     {"memory references of page walks", "walks", kWalkRows},
     {"the same by level", "walk_levels", kLevels, /*detail=*/true},
+    {"where walks and data were found", "caches", kCaches, /*detail=*/true},
+    {"what the guest's faults were", "guest_faults", kGuestFaultRows},
     {"the guest's own work", "guest", kGuest},
     {"the VMM's work", "vmm", kVmm},
     {"page-table bytes", "tables", kTables},
@@ -142,19 +197,24 @@ constexpr ReportGroup kGroups[] = {
 }  // namespace
 
 absl::string_view ReportRow::name() const {
-  return is_counter() ? info(std::get<Counter>(source)).name : key;
+  if (const Counter* c = std::get_if<Counter>(&source)) return info(*c).name;
+  if (const GuestStat* g = std::get_if<GuestStat>(&source)) return guest_row(*g).name;
+  return key;
 }
 
 absl::string_view ReportRow::unit_name() const {
-  return is_counter() ? info(std::get<Counter>(source)).unit : unit;
+  if (const Counter* c = std::get_if<Counter>(&source)) return info(*c).unit;
+  if (const GuestStat* g = std::get_if<GuestStat>(&source)) return guest_row(*g).unit;
+  return unit;
 }
 
-uint64_t ReportRow::whole(const BackendResult& result) const {
-  if (is_counter()) return result.counters[std::get<Counter>(source)];
+uint64_t ReportRow::whole(const ReplayResult& result) const {
+  if (const Counter* c = std::get_if<Counter>(&source)) return result.counters[*c];
+  if (const GuestStat* g = std::get_if<GuestStat>(&source)) return result.guest[*g];
   return std::get<Whole>(source)(result);
 }
 
-double ReportRow::ratio(const BackendResult& result) const {
+double ReportRow::ratio(const ReplayResult& result) const {
   return std::get<Ratio>(source)(result);
 }
 

@@ -8,26 +8,29 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
-#include "tools/report.h"
+#include "gnomon/replay/session.h"
 
 namespace gnomon::tools {
 
 /// One quantity of a report: what it is called, and how to get it from a result.
 struct ReportRow {
-  using Whole = uint64_t (*)(const BackendResult&);
-  using Ratio = double (*)(const BackendResult&);
+  using Whole = uint64_t (*)(const ReplayResult&);
+  using Ratio = double (*)(const ReplayResult&);
 
   absl::string_view label;  ///< in the table, below the group's heading
-  std::variant<Counter, Whole, Ratio> source;
-  absl::string_view key = {};   ///< in JSON and CSV; that of the counter if empty
+  std::variant<Counter, GuestStat, Whole, Ratio> source;
+  absl::string_view key = {};   ///< in JSON and CSV; that of the counter or statistic if empty
   absl::string_view unit = {};  ///< likewise
 
   absl::string_view name() const;
   absl::string_view unit_name() const;
   bool is_ratio() const { return std::holds_alternative<Ratio>(source); }
-  bool is_counter() const { return std::holds_alternative<Counter>(source); }
-  uint64_t whole(const BackendResult& result) const;  ///< not for ratios
-  double ratio(const BackendResult& result) const;    ///< for ratios only
+  /// One of the engine's counters, or of the guest's statistics: not derived.
+  bool is_counted() const {
+    return std::holds_alternative<Counter>(source) || std::holds_alternative<GuestStat>(source);
+  }
+  uint64_t whole(const ReplayResult& result) const;  ///< not for ratios
+  double ratio(const ReplayResult& result) const;    ///< for ratios only
 };
 
 struct ReportGroup {
@@ -37,7 +40,7 @@ struct ReportGroup {
   bool detail = false;  ///< in the table only on request
 };
 
-/// Every counter is in exactly one row.
+/// Every counter and every guest statistic is in exactly one row.
 absl::Span<const ReportGroup> report_groups();
 
 }  // namespace gnomon::tools

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/cli/run_program.h"
 
+#include <gtest/gtest.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 
@@ -64,6 +65,18 @@ std::string scratch_file(absl::string_view name, absl::string_view contents) {
   return path.string();
 }
 
+std::string scratch_path(absl::string_view name) {
+  return (scratch() / std::string(name)).string();
+}
+
+nlohmann::json json_of(const std::string& command_line) {
+  const Finished f = run(command_line);
+  EXPECT_EQ(f.status, 0) << command_line << "\n" << f.err;
+  nlohmann::json document = nlohmann::json::parse(f.out, nullptr, /*allow_exceptions=*/false);
+  EXPECT_FALSE(document.is_discarded()) << command_line << "\n" << f.out;
+  return document;
+}
+
 std::string shape_of(absl::string_view text) {
   std::string shape;
   for (size_t i = 0; i < text.size();) {
@@ -90,6 +103,11 @@ std::string small_recording() {
                           0x1ffe000000 + 4096 * (i % 150), 0x4800000 + 4096 * (i * 5 % 49));
   }
   return text + "==42== done\n";
+}
+
+std::string small_trace() {
+  static const std::string path = scratch_file("small.lackey", small_recording());
+  return path;
 }
 
 }  // namespace gnomon::cli_test

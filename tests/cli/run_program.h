@@ -2,6 +2,7 @@
 #ifndef TESTS_CLI_RUN_PROGRAM_H_
 #define TESTS_CLI_RUN_PROGRAM_H_
 
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "absl/strings/string_view.h"
@@ -20,12 +21,19 @@ Finished run(const std::string& command_line);
 /// A file in a temporary directory of this process, which is removed when it ends.
 std::string scratch_file(absl::string_view name, absl::string_view contents);
 
+/// A path in that directory, where nothing need be.
+std::string scratch_path(absl::string_view name);
+
+/// What a command line prints, which must be one JSON document, and its exit status 0.
+nlohmann::json json_of(const std::string& command_line);
+
 /// What is left of a text when its numbers (digits with their separators) become N and each run of
 /// blanks becomes one: its rows, columns and words.
 std::string shape_of(absl::string_view text);
 
-/// A recording of 3000 references in 200 pages.
+/// A recording of 3000 references in 200 pages, and a file with it.
 std::string small_recording();
+std::string small_trace();
 
 }  // namespace gnomon::cli_test
 

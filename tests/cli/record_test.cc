@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// `record`: real programs under valgrind. What a recording holds is tested in tests/record.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "tests/cli/run_program.h"
+
+namespace gnomon::cli_test {
+namespace {
+
+using nlohmann::json;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::StartsWith;
+
+class Record : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (run("command -v valgrind").status != 0) GTEST_SKIP() << "valgrind is not installed";
+    const Finished f = run("gnomon record -q -o " + scratch_path("probe.gtrace") + " -- true");
+    if (f.status != 0 && f.err.find("tool") != std::string::npos) {
+      GTEST_SKIP() << "the valgrind tool is not built: " << f.err;
+    }
+    ASSERT_EQ(f.status, 0) << f.err;
+  }
+};
+
+TEST_F(Record, TheProgramKeepsItsOutputAndStatus) {
+  const std::string trace = scratch_path("echo.gtrace");
+  const Finished f = run("echo in | gnomon record -o " + trace +
+                         " --note 'a test' -- sh -c 'read x; echo got $x; exit 3'");
+  EXPECT_EQ(f.status, 0) << f.err;
+  EXPECT_EQ(f.out, "got in\n");
+  EXPECT_THAT(f.err, StartsWith(absl::StrCat("gnomon: ", trace, ": ")));
+  EXPECT_THAT(f.err, HasSubstr("warning: the program ended with status 3\n"));
+  const json info = json_of("gnomon info --json " + trace);
+  EXPECT_EQ(info["traces"][0]["note"], "a test");
+  EXPECT_GT(info["traces"][0]["references"], 10'000);
+  EXPECT_EQ(run("gnomon compare -q --audit --limit 100k " + trace).status, 0);
+}
+
+TEST_F(Record, JsonAndLimit) {
+  const json d =
+      json_of("gnomon record --json --limit 10k -o " + scratch_path("limit.gtrace") + " -- true");
+  EXPECT_EQ(d["schema"], "gnomon.record/1");
+  EXPECT_EQ(d["references"], 10'000);
+  EXPECT_EQ(d["limit_reached"], true);
+  for (const char* key :
+       {"output", "events", "processes", "threads", "bytes", "program_status", "interrupted"}) {
+    EXPECT_TRUE(d.contains(key)) << key;
+  }
+}
+
+TEST_F(Record, WordsAfterTheDashesAreTheProgramsOwn) {
+  const Finished f =
+      run("gnomon record -q -o " + scratch_path("own.gtrace") + " -- echo --json -q -- ''x");
+  EXPECT_EQ(f.status, 0) << f.err;
+  EXPECT_EQ(f.out, "--json -q -- x\n");
+  EXPECT_THAT(f.err, IsEmpty());
+}
+
+TEST_F(Record, TheSuffixOrAnOptionSaysTheFormat) {
+  const std::string csv = scratch_path("true.csv");
+  ASSERT_EQ(run("gnomon record -q --limit 5k -o " + csv + " -- true").status, 0);
+  EXPECT_EQ(json_of("gnomon info --json " + csv)["traces"][0]["format"], "csv");
+  const Finished piped =
+      run("gnomon record -q --limit 5k -o - --to csv -- true | gnomon info --json -");
+  EXPECT_EQ(json::parse(piped.out)["traces"][0]["references"], 5000) << piped.err;
+}
+
+TEST_F(Record, TheDefaultFileIsNamedAfterTheProgram) {
+  const std::string directory = scratch_path("default");
+  const Finished f = run("mkdir -p " + directory + " && cd " + directory +
+                         " && gnomon record -q --limit 5k -- /bin/true");
+  EXPECT_EQ(f.status, 0) << f.err;
+  EXPECT_TRUE(std::filesystem::exists(directory + "/true.gtrace"));
+}
+
+TEST_F(Record, AnInterruptKeepsTheTrace) {
+  const std::string trace = scratch_path("interrupted.gtrace");
+  // A shell starts background jobs with SIGINT ignored; env --default-signal takes that back. The
+  // program says when it runs, and would run for ever.
+  const std::string ready = scratch_path("ready");
+  const Finished f = run(absl::StrCat(
+      "env --default-signal=INT '", GNOMON_TEST_TOOL, "' record -o ", trace,
+      " -- sh -c 'while :; do echo x >", ready, "; done' & p=$!\n", "for i in $(seq 600); do [ -e ",
+      ready, " ] && break; sleep 0.05; done\nkill -INT $p\nwait $p"));
+  EXPECT_EQ(f.status, 0) << f.err;
+  EXPECT_THAT(f.err, HasSubstr("warning: interrupted: the trace ends there\n"));
+  EXPECT_GT(json_of("gnomon info --json " + trace)["traces"][0]["references"], 1000);
+}
+
+}  // namespace
+}  // namespace gnomon::cli_test

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/replay_jobs.h"
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <thread>
+
+#include "absl/strings/str_format.h"
+#include "tools/progress.h"
+
+namespace gnomon::tools {
+namespace {
+
+/// Some backends of one plan, replayed in one reading of its traces.
+struct Job {
+  const ReplayPlan* plan;
+  std::vector<std::string> backends;
+  ReplayProgress progress;
+  bool done = false;
+  absl::StatusOr<SessionResult> result = absl::UnknownError("not run");
+};
+
+bool reads_once(const ReplayPlan& plan) {
+  const std::vector<std::string>& traces = plan.setup.traces;
+  return std::any_of(traces.begin(), traces.end(), [](const std::string& t) { return tools::reads_once(t); });
+}
+
+class Jobs {
+ public:
+  explicit Jobs(absl::Span<const ReplayPlan> plans, bool split) {
+    for (const ReplayPlan& plan : plans) {
+      if (!split || reads_once(plan)) {
+        add(plan, plan.backends);
+      } else {
+        for (const std::string& backend : plan.backends) add(plan, {backend});
+      }
+    }
+  }
+
+  void run(unsigned workers, bool show_progress) {
+    std::vector<std::thread> threads;
+    for (unsigned i = 0; i < workers; ++i) threads.emplace_back([this] { work(); });
+    watch(show_progress);
+    for (std::thread& thread : threads) thread.join();
+  }
+
+  absl::StatusOr<std::vector<SessionResult>> results(absl::Span<const ReplayPlan> plans) {
+    // The error that the user would have met first.
+    for (const Job& job : jobs_) {
+      if (!job.result.ok() && !absl::IsCancelled(job.result.status())) return job.result.status();
+    }
+    std::vector<SessionResult> results;
+    auto job = jobs_.begin();
+    for (const ReplayPlan& plan : plans) {
+      SessionResult whole = *std::move(job->result);
+      for (++job; whole.machines.size() < plan.backends.size(); ++job) {
+        for (ReplayResult& machine : job->result->machines) whole.machines.push_back(std::move(machine));
+      }
+      results.push_back(std::move(whole));
+    }
+    return results;
+  }
+
+ private:
+  void add(const ReplayPlan& plan, std::vector<std::string> backends) {
+    Job& job = jobs_.emplace_back();
+    job.plan = &plan;
+    job.backends = std::move(backends);
+  }
+
+  void work() {
+    for (;;) {
+      Job* job = nullptr;
+      {
+        const std::lock_guard lock(mutex_);
+        if (next_ < jobs_.size()) job = &jobs_[next_++];
+      }
+      if (job == nullptr) return;
+      absl::StatusOr<SessionResult> result = absl::CancelledError();
+      if (!failed_.load()) result = replay(job->plan->setup, job->backends, &job->progress);
+      if (!result.ok()) {
+        failed_.store(true);
+        // Those before it go on: theirs is the error to report, if they have one.
+        bool after = false;
+        for (Job& other : jobs_) {
+          if (after) other.progress.stop.store(true);
+          after |= &other == job;
+        }
+      }
+      const std::lock_guard lock(mutex_);
+      job->result = std::move(result);
+      job->done = true;
+      ++done_;
+      changed_.notify_all();
+    }
+  }
+
+  /// Shows progress until all jobs are done.
+  void watch(bool show) {
+    Progress line(show);
+    std::unique_lock lock(mutex_);
+    while (done_ < jobs_.size()) {
+      changed_.wait_for(lock, std::chrono::milliseconds(200));
+      uint64_t references = 0;
+      double parts = 0;
+      for (const Job& job : jobs_) {
+        references += job.progress.references.load();
+        parts += job.done ? 1 : part_done(job.progress);
+      }
+      const double part = parts / static_cast<double>(jobs_.size());
+      line.update(references, part, jobs_.size() > 1
+                                        ? absl::StrFormat(", replay %d of %d", std::min(done_ + 1, jobs_.size()),
+                                                          jobs_.size())
+                                        : "");
+    }
+  }
+
+  static double part_done(const ReplayProgress& p) {
+    const auto part = [](uint64_t done, uint64_t total) {
+      return total == 0 ? 0 : std::min(1.0, static_cast<double>(done) / static_cast<double>(total));
+    };
+    return std::max(part(p.references.load(), p.total_references.load()),
+                    part(p.bytes.load(), p.total_bytes.load()));
+  }
+
+  std::deque<Job> jobs_;  // does not move its elements
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  size_t next_ = 0;
+  size_t done_ = 0;
+  std::atomic<bool> failed_{false};
+};
+
+}  // namespace
+
+absl::StatusOr<std::vector<SessionResult>> run_plans(absl::Span<const ReplayPlan> plans,
+                                                     unsigned workers, bool show_progress) {
+  if (workers == 0) workers = std::max(1u, std::thread::hardware_concurrency());
+  Jobs jobs(plans, workers > 1);
+  jobs.run(workers, show_progress);
+  return jobs.results(plans);
+}
+
+}  // namespace gnomon::tools
