@@ -2,6 +2,7 @@
 #ifndef TRACES_GUEST_KERNEL_IMPL_H_
 #define TRACES_GUEST_KERNEL_IMPL_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -82,14 +83,30 @@ class Kernel final : public GuestKernel {
 
   // Tables (zap.cc, protect.cc).
   void zap(GuestCpu& cpu, Mm& mm, Range range, FlushRange& flush, bool store = true);
-  void zap_level(GuestCpu& cpu, Gpa table, unsigned level, Range range, bool store,
-                 FlushRange& flush);
+  static constexpr uint64_t span_of(unsigned level) { return uint64_t{1} << Long4::shift(level); }
+  /// Calls f(where, entry, level, address) for each page in the range, in order; empty subtrees cost one load.
+  template <class F>
+  void for_each_page(GuestCpu& cpu, Gpa table, unsigned level, Range range, const F& f) {
+    const uint64_t span = span_of(level);
+    tables_.visit(cpu, entry_for(table, range.start, level));
+    uint64_t next = 0;
+    for (uint64_t va = range.start; va < range.end; va = next) {
+      next = std::min(range.end, (va & ~(span - 1)) + span);
+      const Gpa at = entry_for(table, va, level);
+      const uint64_t entry = tables_.load(cpu, at);
+      if (entry == 0) continue;
+      if (level > 1 && !is_huge(entry)) {
+        for_each_page(cpu, child_of(entry), level - 1, {va, next}, f);
+      } else {
+        f(at, entry, level, va);
+      }
+    }
+  }
   void free_tables(GuestCpu& cpu, Mm& mm, Range range, FlushRange& flush, bool store = true);
   void free_level(GuestCpu& cpu, Gpa table, unsigned level, Range range, Range gap, bool store,
                   FlushRange& flush);
   void drop_page(uint64_t entry, unsigned level);
-  void protect_level(GuestCpu& cpu, Gpa table, unsigned level, Range range, const Vma& vma,
-                     FlushRange& flush);
+  void protect_pages(GuestCpu& cpu, Mm& mm, Range range, const Vma& vma, FlushRange& flush);
   bool split_edges(Processor& p, Mm& mm, Range range);
   bool split_huge(Processor& p, Mm& mm, const Slot& slot, uint64_t va);
 

@@ -20,38 +20,27 @@ absl::Status Kernel::protect(Processor& p, Mm& mm, Range range, MapFlags flags) 
   for (const Vma* vma = mm.vmas.at_or_above(range.start); vma != nullptr && vma->start < range.end;
        vma = mm.vmas.at_or_above(vma->end)) {
     const Range part{std::max(range.start, vma->start), std::min(range.end, vma->end)};
-    protect_level(*p.cpu, mm.root, kRootLevel, part, *vma, flush);
+    protect_pages(*p.cpu, mm, part, *vma, flush);
   }
   processors_.flush(p, mm, flush);
   return absl::OkStatus();
 }
 
-void Kernel::protect_level(GuestCpu& cpu, Gpa table, unsigned level, Range range, const Vma& vma,
-                           FlushRange& flush) {
-  const uint64_t span = uint64_t{1} << Long4::shift(level);
-  tables_.visit(cpu, entry_for(table, range.start, level));
-  uint64_t next = 0;
-  for (uint64_t va = range.start; va < range.end; va = next) {
-    next = std::min(range.end, (va & ~(span - 1)) + span);
-    const Gpa at = entry_for(table, va, level);
-    const uint64_t entry = tables_.load(cpu, at);
-    if (entry == 0) continue;
-    if (level > 1 && !is_huge(entry)) {
-      protect_level(cpu, child_of(entry), level - 1, {va, next}, vma, flush);
-      continue;
-    }
-    uint64_t write = 0;
-    if ((vma.flags & kMapWrite) != 0) {
-      const bool at_once = vma.shared() && PageCache::is_memory(vma.object);
-      write = at_once ? pte::kWritable : entry & pte::kWritable;
-    }
-    const uint64_t changed = (entry & ~kRightsBits) | rights_bits(vma.flags) | write;
-    if (changed == entry) continue;
-    tables_.store(cpu, at, changed);
-    const uint64_t lost = (entry & ~changed & (pte::kPresent | pte::kWritable)) |
-                          (changed & ~entry & pte::kNoExecute);
-    if (is_present(entry) && lost != 0) flush.add(va, span);
-  }
+void Kernel::protect_pages(GuestCpu& cpu, Mm& mm, Range range, const Vma& vma, FlushRange& flush) {
+  for_each_page(cpu, mm.root, kRootLevel, range,
+                [&](Gpa at, uint64_t entry, unsigned level, uint64_t va) {
+                  uint64_t write = 0;
+                  if ((vma.flags & kMapWrite) != 0) {
+                    const bool at_once = vma.shared() && PageCache::is_memory(vma.object);
+                    write = at_once ? pte::kWritable : entry & pte::kWritable;
+                  }
+                  const uint64_t changed = (entry & ~kRightsBits) | rights_bits(vma.flags) | write;
+                  if (changed == entry) return;
+                  tables_.store(cpu, at, changed);
+                  const uint64_t lost = (entry & ~changed & (pte::kPresent | pte::kWritable)) |
+                                        (changed & ~entry & pte::kNoExecute);
+                  if (is_present(entry) && lost != 0) flush.add(va, span_of(level));
+                });
 }
 
 }  // namespace gnomon::guest

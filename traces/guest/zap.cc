@@ -20,27 +20,12 @@ void Kernel::drop_page(uint64_t entry, unsigned level) {
 
 /// Drops all pages in the range, whose edges no huge page crosses.
 void Kernel::zap(GuestCpu& cpu, Mm& mm, Range range, FlushRange& flush, bool store) {
-  zap_level(cpu, mm.root, kRootLevel, range, store, flush);
-}
-
-void Kernel::zap_level(GuestCpu& cpu, Gpa table, unsigned level, Range range, bool store,
-                       FlushRange& flush) {
-  const uint64_t span = uint64_t{1} << Long4::shift(level);
-  tables_.visit(cpu, entry_for(table, range.start, level));
-  uint64_t next = 0;
-  for (uint64_t va = range.start; va < range.end; va = next) {
-    next = std::min(range.end, (va & ~(span - 1)) + span);
-    const Gpa at = entry_for(table, va, level);
-    const uint64_t entry = tables_.load(cpu, at);
-    if (entry == 0) continue;
-    if (level > 1 && !is_huge(entry)) {
-      zap_level(cpu, child_of(entry), level - 1, {va, next}, store, flush);
-      continue;
-    }
-    if (store) tables_.store(cpu, at, 0);
-    drop_page(entry, level);
-    flush.add(va, span);
-  }
+  for_each_page(cpu, mm.root, kRootLevel, range,
+                [&](Gpa at, uint64_t entry, unsigned level, uint64_t va) {
+                  if (store) tables_.store(cpu, at, 0);
+                  drop_page(entry, level);
+                  flush.add(va, span_of(level));
+                });
 }
 
 /// Frees the tables that no mapping needs any more, as Linux's free_pgtables: those that lie wholly
