@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Replaying .gtrace files, decoding included: nanoseconds a reference in steady state. What comes first,
-// while pages are touched for the first time, runs untimed. The files are made up (docs/generators.md)
-// and short; GNOMON_BENCH_TRACE names another one, whose rows are called "file".
+// Replaying .gtrace files, decoding included: nanoseconds a reference in steady state. What comes
+// first, while pages are touched for the first time, runs untimed. The files are made up
+// (docs/generators.md) and short; GNOMON_BENCH_TRACE names another one, whose rows are called
+// "file".
 #include <benchmark/benchmark.h>
-#include <stdlib.h>
 
 #include <cstdlib>
-#include <filesystem>
 #include <map>
 #include <memory>
 #include <string>
@@ -19,6 +18,7 @@
 #include "gnomon/replay/machine.h"
 #include "gnomon/traces/formats.h"
 #include "gnomon/traces/gtrace.h"
+#include "tests/support/temporary_directory.h"
 #include "traces/replay/feed.h"
 
 namespace gnomon::bench {
@@ -41,19 +41,10 @@ constexpr Workload kWorkloads[] = {
 /// The made-up files, each written when it is first asked for, gone when the program ends.
 class Files {
  public:
-  ~Files() {
-    std::error_code ignored;
-    if (!directory_.empty()) std::filesystem::remove_all(directory_, ignored);
-  }
   const std::string& of(const Workload& workload) {
     std::string& path = paths_[workload.name];
     if (!path.empty()) return path;
-    if (directory_.empty()) {
-      std::string name = std::filesystem::temp_directory_path() / "gnomon-bench-XXXXXX";
-      require(mkdtemp(name.data()) != nullptr);
-      directory_ = name;
-    }
-    path = absl::StrCat(directory_, "/", workload.name, ".gtrace");
+    path = directory_.path(absl::StrCat(workload.name, ".gtrace"));
     write(absl::StrCat(workload.spec, ",refs=", kWarmup + kMeasured), path);
     return path;
   }
@@ -76,7 +67,7 @@ class Files {
     require((*writer)->finish().ok());
   }
 
-  std::string directory_;
+  test_support::TemporaryDirectory directory_;
   std::map<absl::string_view, std::string> paths_;
 };
 
@@ -139,10 +130,9 @@ const std::string& path_of(const Workload* workload) {
 
 void add(absl::string_view trace, const Workload* workload) {
   const auto row = [&](absl::string_view name, std::string backend, std::string caches) {
-    benchmark::RegisterBenchmark(absl::StrCat("Replay/", trace, "/", name).c_str(),
-                                 [=](benchmark::State& state) {
-                                   Replay(state, path_of(workload), backend, caches);
-                                 })
+    benchmark::RegisterBenchmark(
+        absl::StrCat("Replay/", trace, "/", name).c_str(),
+        [=](benchmark::State& state) { Replay(state, path_of(workload), backend, caches); })
         ->Iterations(static_cast<benchmark::IterationCount>(kMeasured))
         ->UseManualTime();
   };

@@ -4,7 +4,7 @@
 #include <cstdlib>
 #include <string>
 
-#include "tests/memory/p2m_model.h"
+#include "tests/p2m_model/program.h"
 
 // Bytes are a program of p2m operations; after each of them the map must be what the naive model
 // says.

@@ -16,12 +16,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "tests/html/pages.h"
+#include "tests/support/temporary_directory.h"
 #include "tools/html/report_html.h"
 
 namespace gnomon::html_test {
 namespace {
 
-/// A directory of this process, gone when the test ends.
 class Browser : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -31,25 +31,18 @@ class Browser : public ::testing::Test {
     if (std::system("/usr/bin/python3 -c 'import selenium' 2>/dev/null") != 0) {
       GTEST_SKIP() << "/usr/bin/python3 has no selenium (Debian: python3-selenium)";
     }
-    std::string name = (std::filesystem::temp_directory_path() / "gnomon-html-XXXXXX").string();
-    ASSERT_NE(mkdtemp(name.data()), nullptr);
-    directory_ = name;
-  }
-  void TearDown() override {
-    std::error_code ignored;
-    if (!directory_.empty()) std::filesystem::remove_all(directory_, ignored);
   }
 
   void check(const nlohmann::json& document, const std::string& kind) {
     const char* pictures = std::getenv("GNOMON_TEST_PICTURES");
-    const std::filesystem::path kept = pictures != nullptr ? pictures : directory_.c_str();
+    const std::filesystem::path kept = pictures != nullptr ? pictures : directory_.path();
     const std::string page = (kept / (kind + ".html")).string();
-    const std::string json = (directory_ / (kind + ".json")).string();
+    const std::string json = directory_.path(kind + ".json");
     std::ofstream(page) << tools::html_report(document);
     std::ofstream(json) << document.dump();
     const std::string command = absl::StrCat(
         "/usr/bin/python3 '", GNOMON_TEST_SOURCE_DIR, "/tests/html/check_report.py' --kind ", kind,
-        " --scratch '", directory_.string(), "'",
+        " --scratch '", directory_.path().string(), "'",
         pictures != nullptr ? absl::StrCat(" --pictures '", pictures, "'") : "", " '", page, "' '",
         json, "' 2>&1");
     FILE* pipe = popen(command.c_str(), "r");
@@ -63,7 +56,7 @@ class Browser : public ::testing::Test {
     EXPECT_EQ(code, 0) << output;
   }
 
-  std::filesystem::path directory_;
+  test_support::TemporaryDirectory directory_;
 };
 
 TEST_F(Browser, Comparison) { check(comparison(), "comparison"); }

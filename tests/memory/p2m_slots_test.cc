@@ -216,6 +216,28 @@ TEST_F(P2mTest, GenerationChangesWithSlotsAndMmioOnly) {
   EXPECT_EQ(p2m->generation(), 3u);
 }
 
+TEST_F(P2mTest, MmioRegionsGoWholeAndAreTold) {
+  add_slot(0, 0x1000);
+  ASSERT_TRUE(p2m->add_mmio(Gpa(0x1000), 0x3000).ok());
+  ASSERT_TRUE(p2m->add_mmio(Gpa(0x4000), 0x1000).ok());
+  const uint32_t before = p2m->generation();
+  for (const uint64_t base : {0x0, 0x2000, 0x5000}) {
+    EXPECT_THAT(p2m->remove_mmio(Gpa(base)),
+                IsError(StatusCode::kNotFound, "no MMIO region starts at gpa:0x000000000000"));
+  }
+  EXPECT_EQ(p2m->generation(), before);
+  told.clear();
+  ASSERT_TRUE(p2m->remove_mmio(Gpa(0x1000)).ok());
+  EXPECT_EQ(told.size(), 1u);
+  EXPECT_EQ(p2m->generation(), before + 1);
+  EXPECT_EQ(state(0), FrameState::kLazy);
+  EXPECT_EQ(state(0x1000), FrameState::kAbsent);
+  EXPECT_EQ(state(0x3fff), FrameState::kAbsent);
+  EXPECT_EQ(state(0x4000), FrameState::kMmio);
+  add_slot(0x2000, 0x2000);
+  EXPECT_EQ(state(0x2000), FrameState::kLazy);
+}
+
 TEST_F(P2mTest, RemovingASlotFreesItsFrames) {
   start(8_MiB);
   add_slot(0, 6_MiB, options(PageSize::k2M));

@@ -21,6 +21,7 @@
 #include "gnomon/traces/recorder.h"
 #include "tests/record/collecting_writer.h"
 #include "tests/record/need_valgrind.h"
+#include "tests/support/temporary_directory.h"
 
 namespace gnomon {
 namespace {
@@ -33,24 +34,18 @@ class LackeyTest : public testing::Test {
  protected:
   void SetUp() override {
     NEED_VALGRIND();
-    std::string name = testing::TempDir() + "/gnomon-tools-XXXXXX";
-    ASSERT_NE(mkdtemp(name.data()), nullptr);
-    directory_ = name;
     const fs::path ours = *recording::find_tool("");
     for (const auto& entry : fs::directory_iterator(ours)) {
-      fs::create_symlink(fs::canonical(entry.path()), directory_ / entry.path().filename());
+      fs::create_symlink(fs::canonical(entry.path()), directory_.path() / entry.path().filename());
     }
     const fs::path core = fs::canonical(ours / "vgpreload_core-amd64-linux.so");
     const fs::path lackey = core.parent_path() / "lackey-amd64-linux";
     if (!fs::exists(lackey)) GTEST_SKIP() << "skipped: no " << lackey;
-    fs::create_symlink(lackey, directory_ / lackey.filename());
-  }
-  void TearDown() override {
-    if (!directory_.empty()) fs::remove_all(directory_);
+    fs::create_symlink(lackey, directory_.path() / lackey.filename());
   }
 
   std::vector<TraceRecord> record_with_lackey(const std::vector<std::string>& command) {
-    const std::string log = directory_ / "lackey.log";
+    const std::string log = directory_.path("lackey.log");
     std::vector<std::string> words = {"valgrind",          "--command-line-only=yes",
                                       "--tool=lackey",     "-q",
                                       "--vgdb=no",         "--vex-guest-chase=no",
@@ -60,7 +55,7 @@ class LackeyTest : public testing::Test {
     std::vector<char*> arguments;
     for (std::string& word : words) arguments.push_back(word.data());
     arguments.push_back(nullptr);
-    std::string library = absl::StrCat("VALGRIND_LIB=", directory_.string());
+    std::string library = absl::StrCat("VALGRIND_LIB=", directory_.path().string());
     std::vector<char*> environment;
     for (char** variable = environ; *variable != nullptr; ++variable) {
       if (!absl::StartsWith(*variable, "VALGRIND_LIB=")) environment.push_back(*variable);
@@ -93,8 +88,8 @@ class LackeyTest : public testing::Test {
 
   void compare(const std::vector<std::string>& command) {
     CollectingWriter ours;
-    const auto result =
-        record_program({.command = command, .tool_directory = directory_, .progress = {}}, ours);
+    const auto result = record_program(
+        {.command = command, .tool_directory = directory_.path(), .progress = {}}, ours);
     ASSERT_TRUE(result.ok()) << result.status();
     ASSERT_EQ(result->program_status, 0);
     const std::vector<TraceRecord> theirs = record_with_lackey(command);
@@ -115,7 +110,7 @@ class LackeyTest : public testing::Test {
     EXPECT_EQ(ours.records.size(), theirs.size());
   }
 
-  fs::path directory_;
+  test_support::TemporaryDirectory directory_;
 };
 
 TEST_F(LackeyTest, SameReferencesOfTrue) { compare({"/bin/true"}); }

@@ -19,6 +19,7 @@
 #include "gnomon/traces/recorder.h"
 #include "tests/record/collecting_writer.h"
 #include "tests/record/need_valgrind.h"
+#include "tests/support/temporary_directory.h"
 
 namespace gnomon {
 namespace {
@@ -31,19 +32,14 @@ class ProgramsTest : public testing::Test {
  protected:
   void SetUp() override {
     NEED_VALGRIND();
-    std::string name = testing::TempDir() + "/gnomon-programs-XXXXXX";
-    ASSERT_NE(mkdtemp(name.data()), nullptr);
-    directory_ = name;
-    setenv("TMPDIR", name.c_str(), 1);
+    setenv("TMPDIR", directory_.path().c_str(), 1);
   }
   void TearDown() override {
-    if (directory_.empty()) return;
-    for (const auto& entry : fs::directory_iterator(directory_)) {
+    for (const auto& entry : fs::directory_iterator(directory_.path())) {
       if (entry.path().filename().string().starts_with("gnomon-record")) {
         ADD_FAILURE() << entry.path() << " was left";
       }
     }
-    fs::remove_all(directory_);
     unsetenv("TMPDIR");
   }
 
@@ -114,7 +110,7 @@ class ProgramsTest : public testing::Test {
   }
 
   CollectingWriter writer_;
-  fs::path directory_;
+  test_support::TemporaryDirectory directory_;
 };
 
 TEST_F(ProgramsTest, True) {
@@ -167,7 +163,7 @@ TEST_F(ProgramsTest, TheSameTwice) {
 }
 
 TEST_F(ProgramsTest, KernelReadsAndWrites) {
-  const fs::path file = directory_ / "data";
+  const fs::path file = directory_.path("data");
   std::ofstream(file) << std::string(1000, 'x');
   // Not cat, which has the kernel copy from file to file when its output is one.
   record(options({"dd", "if=" + file.string(), "of=/dev/null", "bs=1000", "status=none"}));
@@ -287,7 +283,7 @@ TEST_F(ProgramsTest, WhatIsMissingIsNamed) {
   RecordOptions elsewhere = options({"true"});
   elsewhere.tool_directory = "/no/tools";
   EXPECT_THAT(message(elsewhere), HasSubstr("/no/tools: no recording tool"));
-  const fs::path broken = directory_ / "broken";
+  const fs::path broken = directory_.path("broken");
   // For a 32-bit processor: there is no tool for those.
   std::string elf = "\177ELF\1\1\1";
   elf.resize(4096);
@@ -300,7 +296,7 @@ TEST_F(ProgramsTest, WhatIsMissingIsNamed) {
 
 TEST_F(ProgramsTest, Threads) {
   if (!fs::exists("/usr/bin/xz")) GTEST_SKIP() << "skipped: no xz";
-  const fs::path file = directory_ / "data";
+  const fs::path file = directory_.path("data");
   std::ofstream(file) << std::string(100000, 'x');
   const RecordResult result =
       record(options({"xz", "-0", "-T2", "--block-size=50000", "-k", file}));

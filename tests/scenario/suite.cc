@@ -14,6 +14,7 @@ constexpr absl::string_view kSpecs[] = {
     "native",
     "shadow",
     "shadow:unsync=off,prefetch=0",
+    "shadow:unsync=off,flood=0",
     "shadow:budget=96K,roots=1",
     "shadow:update=off,flood=1,mmio=off",
     "shadow:large=off,prefetch=64,roots=0",
