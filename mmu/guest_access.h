@@ -82,19 +82,35 @@ inline Translation probe_guest(P2m& p2m, VcpuState& cpu, Gva va, Access access) 
   return end_of_probe(p2m, w, access.write());
 }
 
+/// The end of an access to an address that the guest cannot use in its mode: the guest's own fault, without an exit.
+inline Translation non_canonical(VcpuState& cpu) {
+  ++cpu.counters[Counter::kGuestFaults];
+  Translation t;
+  t.outcome = Outcome::kGuestFault;
+  t.error_code = pf::kNonCanonical;
+  return t;
+}
+
 /// Is a store of `size` bytes at `at` within one page, of a legal size?
 constexpr bool store_is_legal(Gpa at, unsigned size) {
   return size >= 1 && size <= 8 && at.offset_in(PageSize::k4K) + size <= bytes_of(PageSize::k4K);
 }
 
-/// A guest store to guest-physical memory that nothing tracks. The VM's lock is held.
+/// As store_bytes, but memory that the system has not delivered yet stays so: a zero is not stored where a zero is.
+inline void store_sparing(uint8_t* to, uint64_t value, unsigned size) {
+  if (value == 0 && load_bytes(to, size) == 0) return;
+  store_bytes(to, value, size);
+}
+
+/// A guest store to guest-physical memory that nothing tracks. The VM's lock is held. Clearing a page that has never
+/// been used backs it, as any store does, but takes no memory.
 inline StoreResult store_untracked(P2m& p2m, Gpa at, uint64_t value, unsigned size,
                                    Counters& counters) {
   if (!store_is_legal(at, size)) return StoreResult::kNotBacked;
   const P2mEntry e = make_usable(p2m, at, /*write=*/true, counters);
   if (!e.is_ram()) return StoreResult::kNotBacked;
   if (e.rom()) return StoreResult::kReadOnly;
-  store_bytes(p2m.host().at<uint8_t>(e.frame().with_offset(PageSize::k4K, at.value())), value, size);
+  store_sparing(p2m.host().at<uint8_t>(e.frame().with_offset(PageSize::k4K, at.value())), value, size);
   return StoreResult::kDone;
 }
 

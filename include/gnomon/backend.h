@@ -12,6 +12,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "gnomon/base/outcome.h"
+#include "gnomon/foresight.h"
 #include "gnomon/memory/p2m.h"
 #include "gnomon/vcpu_state.h"
 #include "gnomon/x86/access.h"
@@ -61,6 +62,14 @@ class Backend : public P2mListener {
   /// of virtualizing does (fill and retry, reflect, emulate). The answer is final for this access.
   /// With `access.probe` nothing changes: the answer is what the guest's tables and the p2m say now.
   virtual Translation miss(VcpuState& cpu, Gva va, Access access) = 0;
+
+  /// A hint: `cpu` will soon access these addresses (at most Foresight::kMost), and some will miss the TLB. Brings what
+  /// their walks read into our processor's caches. Nothing changes, and nothing is counted.
+  ///
+  /// Takes no lock: it reads tables as the hardware walk in `miss` does, which others may be about to free. So it is
+  /// called by the vCPU's own thread, and where the VM has several, only between Vcpu::enter_guest and leave_guest
+  /// (VcpuGate::in_guest is true): whoever frees a table waits for that vCPU's next access first.
+  virtual void foresee(const VcpuState&, Foresight&, absl::Span<const Gva>) const {}
 
   /// CR0, CR4, EFER (but not CR3) changed; `cpu` holds the new values, `before` the old rules. Changes of
   /// EFLAGS.AC and PKRU alone need no call.

@@ -42,8 +42,7 @@ CacheHierarchy::CacheHierarchy(const CacheConfig& config) {
 // One pass that moves each line it meets one place back: when the line is found, or falls out at the end,
 // the set is in order of use again, with the line at its front.
 inline bool CacheHierarchy::touch(Level& level, uint64_t line) {
-  const uint64_t set = level.mask != 0 ? line & level.mask : line % level.sets;
-  uint64_t* const first = level.lines.data() + set * level.ways;
+  uint64_t* const first = const_cast<uint64_t*>(set_of(level, line));
   uint64_t* const end = first + level.ways;
   const uint64_t wanted = line + 1;
   uint64_t moving = *first;

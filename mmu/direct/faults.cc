@@ -34,14 +34,6 @@ Walk<Gpa> as_guest_walk(const Walk<Hpa>& w, Gpa address) {
   return g;
 }
 
-Translation beyond_canonical(VcpuState& cpu) {
-  ++cpu.counters[Counter::kGuestFaults];
-  Translation t;
-  t.outcome = Outcome::kGuestFault;
-  t.error_code = pf::kNonCanonical;
-  return t;
-}
-
 }  // namespace
 
 Translation DirectMmu::refused(unsigned level, Gpa root) {
@@ -110,7 +102,7 @@ std::optional<Translation> DirectMmu::plain_end(const Walk<Hpa>& w, Access acces
 Translation DirectMmu::resolve(VcpuState& cpu, Vcpu& v, Gva va, Access access, bool walked) {
   if (cpu.rules.mode == PagingMode::kOff) return access_unpaged(cpu, va, access);
   if (!supports(cpu.rules.mode)) return refused(0, root_at(cpu));
-  if (!Long4::canonical(va)) return beyond_canonical(cpu);
+  if (!Long4::canonical(va)) return non_canonical(cpu);
   if (v.refused) return refused(4, root_at(cpu));
   for (unsigned turn = 0; turn < kMaxRepairs; ++turn) {
     const std::optional<Walk<Hpa>> w = walk_in_place(cpu, va, access, /*count=*/!walked);
@@ -218,7 +210,7 @@ void DirectMmu::note_frame_given_out(Translation& t) {
 Translation DirectMmu::access_unpaged(VcpuState& cpu, Gva va, Access access) {
   GuestTables none(p2m_, cpu, access, GuestTables::Count::kNo, GuestTables::Lock::kHeld);
   const Walk<Gpa> w = walk_guest(none, cpu.controls, cpu.rules, va, access);
-  if (!w.ok()) return beyond_canonical(cpu);
+  if (!w.ok()) return non_canonical(cpu);
   const P2mEntry e = make_usable(p2m_, w.address, access.write(), cpu.counters);
   if (e.state() == FrameState::kMmio) ++cpu.counters[Counter::kMmioAccesses];
   // Frame by frame, since each may become a table.

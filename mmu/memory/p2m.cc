@@ -102,6 +102,18 @@ absl::Status P2m::add_mmio(Gpa base, uint64_t bytes) {
   return absl::OkStatus();
 }
 
+absl::Status P2m::remove_mmio(Gpa base) {
+  const auto region =
+      std::find_if(mmio_.begin(), mmio_.end(), [&](const Mmio& m) { return m.base == base; });
+  if (region == mmio_.end()) {
+    return absl::NotFoundError(absl::StrCat("no MMIO region starts at ", to_string(base)));
+  }
+  tell(base, region->bytes / kFrameBytes, Change::kRemoved);
+  mmio_.erase(region);
+  ++generation_;
+  return absl::OkStatus();
+}
+
 absl::Status P2m::remove_slot(Gpa base) {
   const auto slot =
       std::find_if(slots_.begin(), slots_.end(), [&](const Slot& s) { return s.base == base; });
@@ -112,7 +124,7 @@ absl::Status P2m::remove_slot(Gpa base) {
   release_frames(*slot);
   slots_.erase(slot);
   forget_clean();
-  logging_ = any_logged();
+  if (logging()) logging_ = any_logged();
   ++generation_;
   return absl::OkStatus();
 }

@@ -32,6 +32,7 @@ void P2m::start_dirty_log(Gpa first, uint64_t frames) {
 }
 
 void P2m::stop_dirty_log(Gpa first, uint64_t frames) {
+  if (!logging()) return;
   for_each_piece(first, frames, [&](uint32_t number, Gpa, uint32_t count) {
     for (uint32_t i = number; i < number + count; ++i) {
       const P2mEntry e = entry(i);

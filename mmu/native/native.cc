@@ -2,6 +2,7 @@
 #include "mmu/native/native.h"
 
 #include "gnomon/tlb/walk_caches.h"
+#include "mmu/foresee.h"
 #include "mmu/guest_access.h"
 
 namespace gnomon {
@@ -52,6 +53,19 @@ inline Translation NativeMmu::miss_with(VcpuState& cpu, Gva va, Access access) {
     if (e.state() == FrameState::kMmio) ++cpu.counters[Counter::kMmioAccesses];
   }
   return end_of_walk(w, cacheable_page(p2m_, e), access.write(), w.rights);
+}
+
+void NativeMmu::foresee(const VcpuState& cpu, Foresight& known, absl::Span<const Gva> pages) const {
+  with_long_format(cpu.rules, [&]<class Format>(Format) {
+    const ForeseenEntries found = foresee_guest_entries<Format>(p2m_, cpu, known.walked, pages);
+    const auto page_of = [&](Hpa entry) { return Gpa(Format::table_base(peek(p2m_.host(), entry))); };
+    for (const Foreseen& f : found) p2m_.load_ahead(page_of(f.entry));
+    if (cpu.memory == nullptr) return;
+    for (const Foreseen& f : found) {
+      const P2mEntry e = p2m_.lookup(page_of(f.entry));
+      cpu.memory->load_ahead(e.frame().with_offset(PageSize::k4K, f.va.value()));
+    }
+  });
 }
 
 StoreResult NativeMmu::write_physical(VcpuState& cpu, Gpa at, uint64_t value, unsigned size) {

@@ -18,6 +18,7 @@ class NativeMmu final : public Backend {
   void attach(VcpuState& cpu) override { cpus_.attach(cpu); }
   void detach(VcpuState& cpu) override { cpus_.detach(cpu); }
   Translation miss(VcpuState& cpu, Gva va, Access access) override;
+  void foresee(const VcpuState& cpu, Foresight& known, absl::Span<const Gva> pages) const override;
   void controls_changed(VcpuState&, const PagingRules&) override {}
   void cr3_loaded(VcpuState&, bool) override {}
   void invlpg(VcpuState&, Gva) override {}

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "mmu/defects.h"
+#include "mmu/foresee.h"
 #include "mmu/guest_access.h"
 
 namespace gnomon {
@@ -24,9 +25,11 @@ Translation NestedMmu<Flavour>::miss(VcpuState& cpu, Gva va, Access access) {
   if (access.probe) return probe_guest(p2m_, cpu, va, access);
   const bool cached = cpu.caches != nullptr;
   if (cpu.observed()) [[unlikely]] {
-    return cached ? miss_with<true, true>(cpu, va, access) : miss_with<false, true>(cpu, va, access);
+    return cached ? miss_with<true, true>(cpu, va, access)
+                  : miss_with<false, true>(cpu, va, access);
   }
-  return cached ? miss_with<true, false>(cpu, va, access) : miss_with<false, false>(cpu, va, access);
+  return cached ? miss_with<true, false>(cpu, va, access)
+                : miss_with<false, false>(cpu, va, access);
 }
 
 template <class Flavour>
@@ -41,9 +44,10 @@ Translation NestedMmu<Flavour>::miss_with(VcpuState& cpu, Gva va, Access access)
         cpu.controls, cpu.rules, va, access,
         [&](auto format, WalkStart<Gpa> start) {
           using Guest = decltype(format);
-          Walk<Gpa> done = walk<Guest>(memory, memory.template start<Guest>(start, va), va, access,
-                                       cpu.rules);
-          if (done.status == WalkStatus::kFault && memory.template distrust_caches<Guest>(start, va)) {
+          Walk<Gpa> done =
+              walk<Guest>(memory, memory.template start<Guest>(start, va), va, access, cpu.rules);
+          if (done.status == WalkStatus::kFault &&
+              memory.template distrust_caches<Guest>(start, va)) {
             done = walk<Guest>(memory, start, va, access, cpu.rules);
           }
           if (done.status != WalkStatus::kNoMemory) memory.template remember<Guest>(done, va);
@@ -69,6 +73,33 @@ Translation NestedMmu<Flavour>::miss_with(VcpuState& cpu, Gva va, Access access)
   return complete(cpu, va, access);
 }
 
+template <class Flavour>
+void NestedMmu<Flavour>::foresee(const VcpuState& cpu, Foresight& known,
+                                 absl::Span<const Gva> pages) const {
+  using Host = typename Flavour::Format;
+  const HostMemory& host = p2m_.host();
+  const Hpa root = tables_.root();
+  if (root == Hpa()) return;
+  with_long_format(cpu.rules, [&]<class Guest>(Guest) {
+    const ForeseenEntries found = foresee_guest_entries<Guest>(p2m_, cpu, known.walked, pages);
+    std::array<Gva, Foresight::kMost> gpas;
+    size_t count = 0;
+    for (const Foreseen& f : found) {
+      gpas[count++] = Gva(Guest::table_base(peek(host, f.entry)) | f.va.offset_in(PageSize::k4K));
+    }
+    const ForeseenEntries nested =
+        foresee_entries<Host>(host, known.host, root, absl::MakeConstSpan(gpas.data(), count),
+                              cpu.memory, [](uint64_t e, unsigned level) {
+                                return leads_on<Host>(e, level) ? Hpa(Host::table_base(e)) : Hpa();
+                              });
+    if (cpu.memory == nullptr) return;
+    for (const Foreseen& f : nested) {
+      cpu.memory->load_ahead(
+          Hpa(Host::table_base(peek(host, f.entry)) | f.va.offset_in(PageSize::k4K)));
+    }
+  });
+}
+
 // The exit, as the VMM handles it.
 template <class Flavour>
 bool NestedMmu<Flavour>::resolve(VcpuState& cpu, const NestedViolation& v, Gva va, Access access,
@@ -87,8 +118,8 @@ bool NestedMmu<Flavour>::resolve(VcpuState& cpu, const NestedViolation& v, Gva v
   return false;
 }
 
-// Carries the access out in software, as an instruction emulator does: it cannot be made to work in the
-// tables (a device, a read-only or missing frame, a guest table in ROM, no memory for tables).
+// Carries the access out in software, as an instruction emulator does: it cannot be made to work in
+// the tables (a device, a read-only or missing frame, a guest table in ROM, no memory for tables).
 template <class Flavour>
 Translation NestedMmu<Flavour>::complete(VcpuState& cpu, Gva va, Access access) {
   GuestTables tables(p2m_, cpu, access, GuestTables::Count::kNo, GuestTables::Lock::kHeld);
@@ -147,7 +178,8 @@ void NestedMmu<Flavour>::drop_caches() {
   revoke_all();
 }
 
-// When it returns, no processor uses anything in the range any more, in its TLB or half-way through a walk.
+// When it returns, no processor uses anything in the range any more, in its TLB or half-way through
+// a walk.
 template <class Flavour>
 void NestedMmu<Flavour>::revoke(Gpa first, uint64_t frames, bool only_writing) {
   typename HostTables<Flavour>::Unlinked unlinked;

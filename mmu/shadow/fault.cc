@@ -11,20 +11,21 @@
 //          ├─ store to a tracked table that stays tracked ───────────────► trapped: write_physical
 //          ├─ no entry can grant exactly this ───────────────────────────► emulated
 //          └─ entry written ── hardware walk again ──────────────────────► hidden fault
+#include "mmu/foresee.h"
 #include "mmu/guest_access.h"
 #include "mmu/shadow/shadow.h"
 
 namespace gnomon::shadow {
 namespace {
 
-// A fault the guest never learns of may race with other vCPUs; after this many rounds the VMM completes
-// the access itself.
+// A fault the guest never learns of may race with other vCPUs; after this many rounds the VMM
+// completes the access itself.
 constexpr int kMaxRounds = 4;
 
 }  // namespace
 
-// The guest-physical side of an entry that was walked is in our own records, not in the guest's tables. nullopt:
-// another vCPU has changed the entry since, so the walk is to be made again.
+// The guest-physical side of an entry that was walked is in our own records, not in the guest's
+// tables. nullopt: another vCPU has changed the entry since, so the walk is to be made again.
 std::optional<Origin> ShadowMmu::origin_of(const Walk<Hpa>& w, Gva va) {
   ShadowPage* page = pages_.at_table(w.table[w.level]);
   if (page == nullptr) return std::nullopt;
@@ -38,8 +39,8 @@ std::optional<Origin> ShadowMmu::origin_of(const Walk<Hpa>& w, Gva va) {
                 page->role.direct != 0 || half_of_4m};
 }
 
-// An answer with no entry behind it cannot be found and revoked: the next revocation must wait for this
-// vCPU's next access.
+// An answer with no entry behind it cannot be found and revoked: the next revocation must wait for
+// this vCPU's next access.
 void ShadowMmu::note_handed_out(const Translation& end, Access access) {
   if (end.ok() && !end.trapped && access.write()) pages_.mark_tlb_stale();
 }
@@ -58,9 +59,31 @@ Translation ShadowMmu::miss(VcpuState& cpu, Gva va, Access access) {
   const Hpa root(v.hardware.load(std::memory_order_acquire));
   const Walk<Hpa> hw = walk_shadow(p2m_.host(), cpu, v.host_rules, root, va, access);
   if (hw.ok()) [[likely]] {
-    if (const auto origin = origin_of(hw, va)) [[likely]] return translated(hw, *origin);
+    if (const auto origin = origin_of(hw, va)) [[likely]]
+      return translated(hw, *origin);
   }
   return miss_after_fault(v, va, access, hw);
+}
+
+// A walk that succeeds reads the entry, and then our record of what it was made for.
+void ShadowMmu::foresee(const VcpuState& cpu, Foresight& known, absl::Span<const Gva> pages) const {
+  const uint64_t hardware = roots_of(cpu).hardware.load(std::memory_order_acquire);
+  const bool guests_own = (hardware & 1) != 0;
+  if (hardware == 0 || guests_own) return;
+  const HostMemory& host = p2m_.host();
+  const auto with = [&]<class Format>(Format) {
+    const ForeseenEntries found = foresee_entries<Format>(
+        host, known.walked, Hpa(hardware), pages, cpu.memory, [](uint64_t spte, unsigned level) {
+          return is_link(spte, level) ? Hpa(Format::table_base(spte)) : Hpa();
+        });
+    for (const Foreseen& f : found) pages_.load_target_ahead(f.entry);
+    if (cpu.memory == nullptr) return;
+    for (const Foreseen& f : found) {
+      const Hpa page(Format::table_base(peek(host, f.entry)));
+      cpu.memory->load_ahead(page.with_offset(PageSize::k4K, f.va.value()));
+    }
+  };
+  shadow_levels(cpu.rules.mode) == 5 ? with(Long5{}) : with(Long4{});
 }
 
 Translation ShadowMmu::miss_after_fault(VcpuRoots& v, Gva va, Access access,
@@ -78,7 +101,8 @@ Translation ShadowMmu::miss_after_fault(VcpuRoots& v, Gva va, Access access,
     const Hpa root(v.hardware.load(std::memory_order_acquire));
     const Walk<Hpa> hw = walk_shadow(p2m_.host(), cpu, v.host_rules, root, va, access);
     if (hw.ok()) [[likely]] {
-      if (const auto origin = origin_of(hw, va)) [[likely]] return translated(hw, *origin);
+      if (const auto origin = origin_of(hw, va)) [[likely]]
+        return translated(hw, *origin);
     }
     if (round == kMaxRounds) break;
     fault = exit_with(hw, round + 1 == kMaxRounds);
@@ -181,8 +205,8 @@ ShadowMmu::FaultEnd ShadowMmu::handle_fault(VcpuRoots& v, Gva va, Access access,
     out.retry = true;
     return out;
   }
-  const Rights got = mapped.page == nullptr ? Rights{0}
-                                            : Long4::rights(mapped.spte, 1, v.host_rules);
+  const Rights got =
+      mapped.page == nullptr ? Rights{0} : Long4::rights(mapped.spte, 1, v.host_rules);
   if (grant.emulate || mapped.page == nullptr ||
       !v.host_rules.allows(access, got, Long4::key(mapped.spte))) {
     ++count[Counter::kEmulatedAccesses];

@@ -72,15 +72,6 @@ inline Walk<Gpa> walk_guest_with_registers(GuestTables& tables, const VcpuState&
   return walk_guest(tables, cpu.controls, rules, va, access);
 }
 
-/// What happens then: the guest's own fault, which needs no exit.
-inline Translation non_canonical(VcpuState& cpu) {
-  ++cpu.counters[Counter::kGuestFaults];
-  Translation t;
-  t.outcome = Outcome::kGuestFault;
-  t.error_code = pf::kNonCanonical;
-  return t;
-}
-
 template <bool kObserved>
 inline Walk<Hpa> walk_shadow_with(const HostMemory& host, VcpuState& cpu,
                                   const PagingRules& host_rules, Hpa root, Gva va, Access access) {

@@ -77,7 +77,8 @@ ShadowPage* PageCache::create(uint64_t gfn, Role role) {
     head = n;
     if (p.shadows_table() && p.next_same_frame == 0) count_table(Gpa::from_frame(gfn), +1);
   }
-  std::atomic_ref<uint32_t>(page_at_[host_index(*table)]).store(n, std::memory_order_relaxed);
+  // With release: foresight may look at any frame, and then at the page it finds there.
+  std::atomic_ref<uint32_t>(page_at_[host_index(*table)]).store(n, std::memory_order_release);
   age_insert(p);
   ++live_pages_;
   ++counters_[Counter::kShadowPagesCreated];

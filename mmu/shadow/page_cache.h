@@ -23,7 +23,7 @@
 //      writable. All shadow pages of a frame are in sync, or all are out of sync.
 //   4. A zapped page keeps its memory until `free_doomed`, which is called when no processor can
 //      still be walking it.
-// The VM's lock is held for everything here.
+// The VM's lock is held for everything here, but for what a vCPU in the guest looks up: page, at_table, load_target_ahead.
 
 namespace gnomon::shadow {
 
@@ -66,6 +66,13 @@ class PageCache {
   ShadowPage* at_table(Hpa table) {
     const uint32_t n = std::atomic_ref<uint32_t>(page_at_[host_index(table)]).load(std::memory_order_relaxed);
     return n == 0 ? nullptr : &page(n);
+  }
+
+  /// Brings the target of an entry into our processor's caches, if it is an entry of ours.
+  void load_target_ahead(Hpa entry) const {
+    const uint32_t n = std::atomic_ref<uint32_t>(page_at_.data()[host_index(entry)]).load(std::memory_order_acquire);
+    const size_t pair = entry.offset_in(PageSize::k4K) / sizeof(uint64_t) & ~size_t{1};
+    if (n != 0) load_ahead(page(n).target + pair);
   }
 
   // Entries.

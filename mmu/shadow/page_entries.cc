@@ -66,6 +66,8 @@ void PageCache::rewrite_leaf(ShadowPage& p, unsigned index, uint64_t entry) {
       ((old ^ entry) & (bit_range(62, 59) | pte::kUser)) != 0) {
     tlb_stale_ = true;
   }
+  // A TLB that keeps the translation does not set the flag again: it is the sign of use from then on too.
+  if (!tlb_stale_) entry |= old & pte::kAccessed;
   store_entry(p, index, entry);
 }
 

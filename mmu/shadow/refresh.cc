@@ -100,7 +100,7 @@ void ShadowMmu::refresh_entry(ShadowPage& page, unsigned index, Refresh how) {
                         .rights = rights,
                         .key = leaf.key,
                         .global = leaf.global,
-                        .accessed = true,
+                        .accessed = how != Refresh::kWritten,
                         .dirty = leaf.dirty};
   if (!is_present(old)) ++counters_[Counter::kPrefetched];
   pages_.set_leaf(page, index, make_leaf(parts, 1), frame);

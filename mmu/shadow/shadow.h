@@ -76,6 +76,7 @@ class ShadowMmu final : public Backend, private DirtySink {
   void attach(VcpuState& cpu) override;
   void detach(VcpuState& cpu) override;
   Translation miss(VcpuState& cpu, Gva va, Access access) override;
+  void foresee(const VcpuState& cpu, Foresight& known, absl::Span<const Gva> pages) const override;
   void controls_changed(VcpuState& cpu, const PagingRules& before) override;
   void cr3_loaded(VcpuState& cpu, bool flush) override;
   void invlpg(VcpuState& cpu, Gva va) override;
@@ -128,7 +129,11 @@ class ShadowMmu final : public Backend, private DirtySink {
   void prefetch(ShadowPage& page, unsigned index);
 
   // refresh.cc: one leaf entry from the guest's entry, without a walk.
-  enum class Refresh : uint8_t { kExisting, kMayAdd };
+  enum class Refresh : uint8_t {
+    kExisting,  ///< while syncing
+    kMayAdd,    ///< ahead of need
+    kWritten,   ///< after a trapped write: its accessed flag says later whether the entry was used
+  };
   void refresh_entry(ShadowPage& page, unsigned index, Refresh how);
   const PagingRules& rules_for(Role role) const;
   Gpa guest_entry_of(const ShadowPage& page, unsigned index) const;
@@ -138,6 +143,8 @@ class ShadowMmu final : public Backend, private DirtySink {
   void unsync_frame(uint32_t frame);
   void mark_unsync_above(ShadowPage& page);
   void entries_written(uint32_t frame, unsigned offset, unsigned size);
+  void note_use(ShadowPage& page) const;
+  bool flooded(ShadowPage& page, unsigned offset, unsigned size) const;
   template <class F>
   void for_each_written(ShadowPage& page, unsigned offset, unsigned size, F&& f);
 

@@ -26,7 +26,8 @@ struct ShadowPage {
   bool unsync = false;      ///< the guest may have changed the table without our notice
   bool referenced = false;  ///< used by a walk since the recycler last looked
   bool doomed = false;      ///< zapped; freed once no vCPU can still be walking it
-  uint8_t flood = 0;        ///< trapped writes since a walk last used the page
+  uint8_t flood = 0;        ///< trapped writes since the page was last used
+  uint16_t rebuilt = kEntries;  ///< entry that the last trapped write had rebuilt; kEntries: none
   uint16_t live = 0;        ///< entries that are present
   uint16_t roots = 0;       ///< root slots that point here
   uint64_t gfn = 0;         ///< of the guest table, or of the first frame a direct page maps

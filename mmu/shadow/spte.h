@@ -50,7 +50,7 @@ struct LeafParts {
   Rights rights;     ///< kRightWrite only if stores need not be seen
   uint8_t key;
   bool global;
-  bool accessed = true;  ///< false only with lazy flags
+  bool accessed = true;  ///< false: the processor is to tell when it uses the entry
   bool dirty = true;     ///< of a writable entry; false only with lazy flags
 };
 

@@ -5,13 +5,27 @@
 //   store to a tracked frame: exit
 //     ├─ leaf table, and it may go out of sync ── mark unsync ─────────► plain store; later ones are free
 //     └─ otherwise ── store, then for each shadow page of the frame:
-//          ├─ upper level, written often without being walked ────────► drop the page (flood)
+//          ├─ written often without being used, or not as a table is ─► drop the page (flood)
 //          └─ drop each entry that the bytes touch; rebuild leaf entries at once
+//
+// A table that the guest has freed is still tracked. The next owner of the frame fills it with data, or clears it
+// to make another table of it: stores that nobody's walks come between. As KVM does, the third of them ends it, and
+// one that no kernel makes to a table ends it at once.
 #include "mmu/defects.h"
 #include "mmu/guest_access.h"
 #include "mmu/shadow/shadow.h"
 
 namespace gnomon::shadow {
+namespace {
+
+// Kernels store whole entries, halves of 8-byte ones, and single bytes with flags in them. Anything else is data.
+bool unlike_an_entry(const ShadowPage& p, unsigned offset, unsigned size) {
+  const unsigned entry_bytes = p.role.paging_mode() == PagingMode::kLegacy32 ? 4 : 8;
+  if (size == 1 && offset % entry_bytes == 0) return false;
+  return size < 4 || offset / entry_bytes != (offset + size - 1) / entry_bytes;
+}
+
+}  // namespace
 
 bool ShadowMmu::can_unsync(uint32_t frame) {
   if (!options_.unsync) return false;
@@ -57,17 +71,35 @@ void ShadowMmu::for_each_written(ShadowPage& page, unsigned offset, unsigned siz
   }
 }
 
+// A page counts as used by a walk that made or found its entries; a leaf table also by the processor, which sets the
+// accessed flag of what was rebuilt at the last write.
+void ShadowMmu::note_use(ShadowPage& p) const {
+  if (p.rebuilt == kEntries) return;
+  constexpr uint64_t kUsed = pte::kPresent | pte::kAccessed;
+  if (p.role.level == 1 && (load_spte(p.entries[p.rebuilt]) & kUsed) == kUsed) p.flood = 0;
+  p.rebuilt = kEntries;
+}
+
+// Has the frame become something else than this table?
+bool ShadowMmu::flooded(ShadowPage& p, unsigned offset, unsigned size) const {
+  if (options_.flood_threshold == 0) return false;
+  if (p.role.level == 1 && agile_ != nullptr) return false;  // what is written often goes to nested mode
+  if (unlike_an_entry(p, offset, size)) return true;
+  note_use(p);
+  return ++p.flood >= options_.flood_threshold;
+}
+
 void ShadowMmu::entries_written(uint32_t frame, unsigned offset, unsigned size) {
   pages_.for_each_shadow(frame, [&](ShadowPage& p) {
-    const bool may_flood = p.role.level > 1 && options_.flood_threshold != 0;
-    if (may_flood && ++p.flood >= options_.flood_threshold) {
+    if (flooded(p, offset, size)) {
       ++counters_[Counter::kFlooded];
       zap(p);
       return;
     }
     for_each_written(p, offset, size, [&](ShadowPage& page, unsigned index) {
       if (page.role.level == 1 && options_.update_on_write) {
-        refresh_entry(page, index, Refresh::kMayAdd);
+        refresh_entry(page, index, Refresh::kWritten);
+        page.rebuilt = static_cast<uint16_t>(index);
       } else {
         pages_.drop(page, index);
       }
@@ -92,9 +124,11 @@ StoreResult ShadowMmu::write_physical(VcpuState& cpu, Gpa at, uint64_t value, un
   const auto offset = static_cast<unsigned>(at.offset_in(PageSize::k4K));
   if (options_.directory == DirectoryPolicy::kFullTrap) {
     ++cpu.counters[Counter::kDirectoryWrites];
-    // The store overwrites flags that the processor has set before it.
+    // The store overwrites flags that the processor has set before it: they go to the guest's table first, and
+    // with the entries goes the sign of their use.
     if (options_.flags == FlagPolicy::kLazy) {
       pages_.for_each_shadow(frame, [&](ShadowPage& p) {
+        note_use(p);
         for_each_written(p, offset, size,
                          [&](ShadowPage& page, unsigned i) { pages_.drop(page, i); });
       });

@@ -53,8 +53,7 @@ TlbArray::TlbArray(const TlbStructureConfig& config, const Liveness& live)
       break;
   }
   if (ways_ > kChainedAbove) {
-    blocks_ = (ways_ + kBlock - 1) / kBlock;
-    if (!stamps_.empty()) floors_.resize(size_t{sets_} * blocks_);
+    if (!stamps_.empty()) aged_.resize(sets_);
     heads_.assign(std::bit_ceil(2 * config.entries), kNone);
     next_.assign(config.entries, kNone);
   }
@@ -104,17 +103,20 @@ uint32_t TlbArray::oldest(uint32_t first, uint32_t ways) const {
   return least;
 }
 
-// The block with the lowest floor has the oldest way if its floor is a stamp it still has; otherwise the
-// floor goes up, and another block may be the lowest.
 uint32_t TlbArray::oldest_of_wide(uint32_t set) {
-  uint64_t* const floors = &floors_[size_t{set} * blocks_];
+  Aged& aged = aged_[set];
   for (;;) {
-    uint32_t block = 0;
-    for (uint32_t b = 1; b < blocks_; ++b) block = floors[b] < floors[block] ? b : block;
-    const uint32_t from = block * kBlock;
-    const uint32_t slot = oldest(set * ways_ + from, std::min(kBlock, ways_ - from));
-    if (stamps_[slot] == floors[block]) return slot;
-    floors[block] = stamps_[slot];
+    while (aged.next < aged.ways.size()) {
+      const AgedWay& way = aged.ways[aged.next++];
+      if (stamps_[way.slot] == way.stamp) return way.slot;
+    }
+    aged.ways.clear();
+    aged.next = 0;
+    for (uint32_t slot = set * ways_; slot < (set + 1) * ways_; ++slot) {
+      aged.ways.push_back({stamps_[slot], slot});
+    }
+    std::sort(aged.ways.begin(), aged.ways.end(),
+              [](const AgedWay& a, const AgedWay& b) { return a.stamp < b.stamp; });
   }
 }
 
@@ -123,7 +125,7 @@ uint32_t TlbArray::victim(uint32_t set, uint32_t ways) {
   switch (replacement_) {
     case Replacement::kLru:
     case Replacement::kFifo:
-      return floors_.empty() || ways != ways_ ? oldest(first, ways) : oldest_of_wide(set);
+      return aged_.empty() || ways != ways_ ? oldest(first, ways) : oldest_of_wide(set);
     case Replacement::kTreePlru: {
       // Follow the bits, but never into a half that has none of the allowed ways.
       const uint64_t tree = trees_[set];

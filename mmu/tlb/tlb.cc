@@ -43,16 +43,10 @@ Tlb::Tlb(const TlbConfig& config) : config_(config) {
   renew_current();
 }
 
-Tlb::TlbArray* Tlb::bank_of(const Banks& banks, uint64_t page) {
-  if (banks.count == 0) return nullptr;
-  TlbArray* first = &arrays_[banks.index[0]];
-  if (banks.count == 1) return first;
-  return &arrays_[banks.index[first->quotient(page >> 2) % banks.count]];
-}
-
 const TlbEntry* Tlb::search_level(unsigned level, Gva va, Access access, const PagingRules& rules) {
   const auto op = static_cast<unsigned>(access.op);
   for (unsigned size = 0; size < kTlbSizes; ++size) {
+    if (!may_hold(va, size)) continue;
     const uint64_t page = page_tag(va, size);
     TlbArray* const array = bank_of(banks_[level][op][size], page);
     if (array == nullptr) continue;
@@ -96,7 +90,10 @@ void Tlb::fill_level(unsigned level, Gva va, AccessOp op, const TlbEntry& whole)
     TlbArray* const array = bank_of(banks_[level][static_cast<unsigned>(op)][size], page);
     if (array == nullptr) continue;
     const TlbEntry piece =
-        entry_of(translation_of(whole, va), va, kTlbSizeOf[size], whole.pcid, whole.vpid);
+        kTlbSizeOf[size] == whole.size
+            ? whole
+            : entry_of(translation_of(whole, va), va, kTlbSizeOf[size], whole.pcid, whole.vpid);
+    if (size != 0) large_[size].add(va.frame(PageSize::k1G));
     if (piece.fragment) fragments_.add(va.frame(PageSize::k1G));
     const Contexts contexts = contexts_[array->config().tagged];
     array->fill(page, piece.global ? contexts.global : contexts.local, array->find(page, contexts),
@@ -141,6 +138,7 @@ void Tlb::invalidate_page(Gva va, uint16_t pcid, bool globals) {
   for (TlbArray& array : arrays_) {
     for (const TlbSize& s : array.config().sizes) {
       const unsigned size = size_number(s.size);
+      if (!may_hold(va, size)) continue;
       const uint64_t page = page_tag(va, size);
       for (uint32_t slot; (slot = array.find(page, of[array.config().tagged])) != TlbArray::kNone;) {
         array.drop(slot, TlbArray::Why::kInvalidated);

@@ -94,6 +94,7 @@ void Tlb::flush_all() {
   context_ids_.clear();
   end_untagged(/*globals=*/true);
   fragments_.clear();
+  for (auto& regions : large_) regions.clear();
   renew_current();
 }
 

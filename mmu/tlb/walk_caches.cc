@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "gnomon/tlb/walk_caches.h"
 
+#include "absl/algorithm/container.h"
+
 namespace gnomon {
 namespace {
 
@@ -27,6 +29,7 @@ WalkCaches::WalkCaches(const WalkCacheConfig& config) : nested_(config.nested) {
 
 const NestedPage* WalkCaches::lookup_nested(Gpa gpa) {
   for (const PageSize size : kNestedSizes) {
+    if ((nested_sizes_ & bytes_of(size)) == 0) continue;
     const NestedPage* page = nested_.find(gpa.frame(size), nested_key(gpa, size));
     if (page == nullptr) continue;
     ++statistics_.nested_hits;
@@ -39,9 +42,9 @@ const NestedPage* WalkCaches::lookup_nested(Gpa gpa) {
 }
 
 void WalkCaches::fill_nested(Gpa gpa, const NestedPage& page) {
-  for (const PageSize size : kNestedSizes) {
-    if (size == page.size) nested_.put(gpa.frame(size), nested_key(gpa, size), page);
-  }
+  if (!absl::c_linear_search(kNestedSizes, page.size)) return;
+  nested_sizes_ |= bytes_of(page.size);
+  nested_.put(gpa.frame(page.size), nested_key(gpa, page.size), page);
 }
 
 CachedTable WalkCaches::lookup_host(Gpa gpa, unsigned top) {
@@ -74,6 +77,7 @@ void WalkCaches::flush_guest() {
 void WalkCaches::flush_host() {
   for (auto& cache : host_) cache.erase_if([](uint64_t) { return true; });
   nested_.erase_if([](uint64_t) { return true; });
+  nested_sizes_ = 0;
 }
 
 }  // namespace gnomon

@@ -33,7 +33,7 @@ Translation VtlbMmu::miss(VcpuState& cpu, Gva va, Access access) {
     return probe_guest(p2m_, cpu, va, access);
   }
   if (!shadow::addressable(cpu.rules.mode, va)) [[unlikely]] {
-    return shadow::non_canonical(cpu);
+    return non_canonical(cpu);
   }
   Vcpu& v = of(cpu);
   update_access_rules(v.host_rules, cpu.rules.ac, cpu.rules.pkru);

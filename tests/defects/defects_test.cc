@@ -25,7 +25,7 @@ constexpr uint64_t kMostSteps = 2'000'000;  // per defect, over all these:
 // Each is caught where it matters most: the plain pager, the one that is always short of memory,
 // the one that tracks every write, and the one whose guest reads trap.
 constexpr absl::string_view kSpecs[] = {"shadow", "shadow:budget=96K,roots=1",
-                                        "shadow:unsync=off,prefetch=0",
+                                        "shadow:unsync=off,prefetch=0,flood=0",
                                         "shadow:directory=full-trap"};
 constexpr uint64_t kSlice = 20'000;
 

@@ -14,6 +14,18 @@ if(EXISTS "${prefix}/bin")
   message(FATAL_ERROR "the library components install programs")
 endif()
 
+# The mmu library's own headers, and none of the other rooms.
+file(GLOB_RECURSE headers RELATIVE "${prefix}/include/gnomon" "${prefix}/include/gnomon/*")
+if(NOT EXISTS "${prefix}/include/gnomon/backend.h")
+  message(FATAL_ERROR "headers are missing; there are: ${headers}")
+endif()
+foreach(header IN LISTS headers)
+  cmake_path(GET header PARENT_PATH folder)
+  if(NOT IS_DIRECTORY "${SOURCE_DIR}/mmu/${folder}")
+    message(FATAL_ERROR "${header} is installed, but mmu has no folder ${folder}")
+  endif()
+endforeach()
+
 # A package that names its build tree works only where it was built.
 file(GLOB_RECURSE package_files "${prefix}/*.cmake")
 if(NOT package_files)

@@ -101,6 +101,8 @@ TEST(Violations, DirtyLoggedDataPage) {
   EXPECT_EQ(n.findings(), "");
 }
 
+// With EPT A/D the processor treats its reads of guest paging-structure entries as writes (SDM vol. 3, "Accessed and
+// Dirty Flags for EPT"), so every table that a walk reads is rightly dirty to the log.
 TEST(Violations, DirtyLoggedGuestTable) {
   for (const bool ad : {false, true}) {
     Machine m;

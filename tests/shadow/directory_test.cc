@@ -56,7 +56,7 @@ TEST(Directory, ReadsBackWhatWasWrittenWithTheFlags) {
 
 TEST(Directory, LoadsTrapOnlyUnderFullTrap) {
   for (const bool full : {false, true}) {
-    Machine m(absl::StrCat("shadow:prefetch=0,directory=", full ? "full-trap" : "write-trap"));
+    Machine m(absl::StrCat("shadow:prefetch=0,flood=0,directory=", full ? "full-trap" : "write-trap"));
     m.map(0x1000, 0x5000, kUsed);
     const Gpa table = m.table_at(0x1000, 1);
     m.map(0x4000'0000, table.value(), kUsed);

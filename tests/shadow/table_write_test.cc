@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "gnomon/tlb/presets.h"
+#include "gnomon/vcpu.h"
 #include "tests/shadow/fixture.h"
 
 // Guest stores to tracked tables: of any size, at any place, in every format.
@@ -107,6 +109,138 @@ TEST(Flood, RootInUse) {
   EXPECT_NE(m.shadow().hardware_root(m.cpu()), Hpa());
 }
 
+// A freed leaf table is cleared, or filled with data, whatever may be cached of it.
+TEST(Flood, LeafTableThatTheGuestClears) {
+  for (const char* spec : {"shadow:unsync=off,prefetch=0", "shadow:directory=full-trap,prefetch=0",
+                           "shadow:directory=full-trap,flags=lazy,prefetch=0"}) {
+    SCOPED_TRACE(spec);
+    Machine m(spec);
+    for (unsigned i = 0; i < 512; ++i) m.map(i << 12, 0x5000 + (i << 12), kUsed);
+    for (unsigned i = 0; i < 512; ++i) m.expect_mapped(i << 12, 0x5000 + (i << 12));
+    const Gpa table = m.table_at(0, 1);
+    m.mark();
+    for (unsigned i = 0; i < 512; ++i) {
+      m.store_pte(Gpa(table.value() + 8 * i), 0);
+      m.expect_sound();
+    }
+    EXPECT_EQ(m.since(Counter::kExitTableWrite), 3u);
+    EXPECT_EQ(m.since(Counter::kFlooded), 1u);
+    EXPECT_EQ(m.pages_of(table), 0u);
+    EXPECT_THAT(m.mappings(), IsEmpty());
+    m.map(0x7000, 0x9000, kUsed);
+    m.expect_mapped(0x7000, 0x9000, kWrite);
+  }
+}
+
+TEST(Flood, LeafTableFilledWithDataThroughAMapping) {
+  Machine m("shadow:unsync=off,prefetch=0");
+  m.map(0x1000, 0x5000, kUsed);
+  const Gpa table = m.table_at(0x1000, 1);
+  m.map(0x20'0000, table.value(), kUsed);
+  m.expect_mapped(0x1000, 0x5000);
+  m.expect_mapped(0x20'0000, table.value());
+  m.map(0, 0, 0);
+  m.mark();
+  for (unsigned i = 0; i < 512; ++i) m.guest_store(0x20'0000 + 8 * i, 0x0101'0101'0101'0100 + i);
+  EXPECT_EQ(m.since(Counter::kExitTableWrite), 2u);  // the first of three is the one above
+  EXPECT_EQ(m.pages_of(table), 0u);
+  EXPECT_THAT(m.mappings(), ElementsAre("200000>80003000 4K wux"));
+}
+
+// Page after page is mapped and then used: by the processor alone, since the entry is rebuilt at once.
+TEST(Flood, UseOfWhatWasWrittenResetsTheCountOfALeaf) {
+  Machine m("shadow:unsync=off,prefetch=0");
+  m.map(0x1000, 0x5000, kUsed);
+  m.expect_mapped(0x1000, 0x5000);
+  m.mark();
+  for (unsigned i = 2; i < 300; ++i) {
+    m.map(i << 12, 0x5000, kUsed);
+    m.expect_mapped(i << 12, 0x5000, i % 2 == 0 ? kRead : kWrite);
+  }
+  EXPECT_EQ(m.since(Counter::kFlooded), 0u);
+  EXPECT_EQ(m.since(Counter::kHiddenFaults), 0u);
+  EXPECT_EQ(m.since(Counter::kExitTableWrite), 298u);
+  // Written and not used, three times in a row.
+  for (unsigned i = 300; i < 303; ++i) m.map(i << 12, 0x5000, kUsed);
+  EXPECT_EQ(m.since(Counter::kFlooded), 1u);
+}
+
+// The entry goes before the store, so that the store does not undo flags that the processor has set in it.
+TEST(Flood, UseCountsUnderEveryPolicy) {
+  for (const char* spec :
+       {"shadow:unsync=off", "shadow:unsync=off,update=off", "shadow:directory=full-trap",
+        "shadow:directory=full-trap,flags=lazy", "shadow:directory=full-trap,flags=lazy,update=off"}) {
+    SCOPED_TRACE(spec);
+    Machine m(spec);
+    m.map(0x1000, 0x5000, kUsed);
+    m.expect_mapped(0x1000, 0x5000);
+    m.mark();
+    for (unsigned i = 0; i < 30; ++i) {
+      const uint64_t gpa = 0x5000 + (i % 3 << 12);
+      m.map(0x1000, gpa, kUsed);
+      m.invlpg(0x1000);
+      m.expect_mapped(0x1000, gpa);
+    }
+    EXPECT_EQ(m.since(Counter::kExitTableWrite), 30u);
+    EXPECT_EQ(m.since(Counter::kFlooded), 0u);
+  }
+}
+
+// A store that takes nothing away leaves the TLB's translation as it is, and its use sets no flag.
+TEST(Flood, UseThroughTheTlbCounts) {
+  for (const bool grows : {false, true}) {
+    SCOPED_TRACE(grows);
+    Machine m("shadow:unsync=off,prefetch=0");
+    const uint64_t first = grows ? kP | kU | kA | kD | kXD : kUsed;
+    m.map(0x1000, 0x5000, first);
+    Vcpu<Backend> vcpu(*m.mmu, m.p2m, VcpuParts::from(find_tlb_preset("skylake").value(), 1).value());
+    ASSERT_TRUE(vcpu.write_cr3(m.first_root().value()));
+    ASSERT_TRUE(vcpu.write_controls(m.cpu().controls.cr0, m.cpu().controls.cr4, efer::kLME | efer::kNXE));
+    ASSERT_TRUE(vcpu.access(Gva(0x1000), kRead).ok());
+    m.mark();
+    const uint64_t walks = vcpu.counters()[Counter::kWalks];
+    for (unsigned i = 0; i < 30; ++i) {
+      m.map(0x1000, 0x5000, grows && i == 0 ? first | kW : grows ? kUsed : first);
+      ASSERT_TRUE(vcpu.access(Gva(0x1000), kRead).ok());
+    }
+    EXPECT_EQ(m.since(Counter::kExitTableWrite), 30u);
+    EXPECT_EQ(vcpu.counters()[Counter::kWalks], walks) << "the TLB answers";
+    EXPECT_EQ(m.since(Counter::kFlooded), 0u);
+    // What another vCPU still has in its TLB goes with the entry, and is no use of the next one.
+    for (unsigned i = 0; i < 3; ++i) m.map(0x1000, 0x6000 + (i << 12), kUsed);
+    EXPECT_EQ(m.since(Counter::kFlooded), 1u);
+  }
+}
+
+TEST(Flood, StoresThatNoKernelMakesToATableEndIt) {
+  struct Case {
+    PagingMode mode;
+    unsigned offset, size;
+    bool ends;
+  };
+  constexpr PagingMode k64 = PagingMode::kLevel4, k32 = PagingMode::kLegacy32;
+  for (const Case& c : {Case{k64, 0, 8, false}, Case{k64, 0, 4, false}, Case{k64, 4, 4, false},
+                        Case{k64, 8, 1, false}, Case{k64, 9, 1, true}, Case{k64, 8, 2, true},
+                        Case{k64, 8, 3, true}, Case{k64, 10, 4, false}, Case{k64, 6, 4, true},
+                        Case{k64, 4, 8, true}, Case{k32, 4, 4, false}, Case{k32, 4, 1, false},
+                        Case{k32, 5, 1, true}, Case{k32, 4, 8, true}, Case{k32, 2, 4, true}}) {
+    for (const unsigned level : {1u, 2u}) {
+      for (const bool counted : {true, false}) {
+        SCOPED_TRACE(absl::StrCat("offset ", c.offset, " size ", c.size, " level ", level));
+        Machine m(counted ? "shadow:unsync=off" : "shadow:unsync=off,flood=0", {.mode = c.mode});
+        m.map(0x1000, 0x5000, kUsed);
+        m.expect_mapped(0x1000, 0x5000);
+        const Gpa table = m.table_at(0x1000, level);
+        m.mark();
+        m.store(Gpa(table.value() + 64 + c.offset), 0, c.size);
+        EXPECT_EQ(m.since(Counter::kFlooded) != 0, counted && c.ends);
+        EXPECT_EQ(m.pages_of(table) == 0, counted && c.ends);
+        m.expect_mapped(0x1000, 0x5000);
+      }
+    }
+  }
+}
+
 // Every size at every offset over three entries, of a table and of a directory, in each format.
 // What the shadow then allows must be what the guest's bytes say.
 struct WriteCase {
@@ -186,13 +320,14 @@ TEST_P(EveryWrite, LeavesWhatTheBytesSay) {
 
 INSTANTIATE_TEST_SUITE_P(
     Formats, EveryWrite,
-    ::testing::Values(WriteCase{"Table64", PagingMode::kLevel4, 1, "unsync=off"},
+    ::testing::Values(WriteCase{"Table64", PagingMode::kLevel4, 1, "unsync=off,flood=0"},
+                      WriteCase{"Table64Flood", PagingMode::kLevel4, 1, "unsync=off,flood=3"},
                       WriteCase{"Table64Unsync", PagingMode::kLevel4, 1, "unsync=on"},
-                      WriteCase{"Table64Drop", PagingMode::kLevel4, 1, "unsync=off,update=off"},
+                      WriteCase{"Table64Drop", PagingMode::kLevel4, 1, "unsync=off,update=off,flood=0"},
                       WriteCase{"Directory64", PagingMode::kLevel4, 2, "flood=0"},
-                      WriteCase{"TablePae", PagingMode::kPae, 1, "unsync=off"},
+                      WriteCase{"TablePae", PagingMode::kPae, 1, "unsync=off,flood=0"},
                       WriteCase{"DirectoryPae", PagingMode::kPae, 2, "flood=0"},
-                      WriteCase{"Table32", PagingMode::kLegacy32, 1, "unsync=off"},
+                      WriteCase{"Table32", PagingMode::kLegacy32, 1, "unsync=off,flood=0"},
                       WriteCase{"Table32Unsync", PagingMode::kLegacy32, 1, "unsync=on"},
                       WriteCase{"Directory32", PagingMode::kLegacy32, 2, "flood=0"},
                       WriteCase{"Directory32Flood", PagingMode::kLegacy32, 2, "flood=3"}),

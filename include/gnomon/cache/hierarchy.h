@@ -12,6 +12,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "gnomon/base/address.h"
+#include "gnomon/base/load_ahead.h"
 
 // The data caches that page walks and data accesses share: physically indexed, inclusive of nothing,
 // LRU. Only where a line is found matters; there are no write-backs and no coherence.
@@ -49,6 +50,14 @@ class CacheHierarchy {
   /// one that has it is not asked, and does not learn of the use.
   CacheHit reference(Hpa at);
   void data(Hpa at) { ++stats.data[static_cast<size_t>(reference(at))]; }
+  /// Brings what `reference` will look at below the first level into our own processor's caches.
+  void load_ahead(Hpa at) const {
+    const uint64_t line = at.value() / kCacheLineBytes;
+    for (size_t i = 1; i < levels_.size(); ++i) {
+      const uint64_t* const set = set_of(levels_[i], line);
+      for (uint32_t way = 0; way < levels_[i].ways; way += kWaysInLine) gnomon::load_ahead(set + way);
+    }
+  }
   /// Empties the caches and zeroes `stats`.
   void clear();
 
@@ -62,6 +71,11 @@ class CacheHierarchy {
     uint32_t ways;
     CacheHit hit;
   };
+  static constexpr uint32_t kWaysInLine = kCacheLineBytes / sizeof(uint64_t);
+  static const uint64_t* set_of(const Level& level, uint64_t line) {
+    const uint64_t set = level.mask != 0 ? line & level.mask : line % level.sets;
+    return level.lines.data() + set * level.ways;
+  }
   static bool touch(Level& level, uint64_t line);
 
   std::vector<Level> levels_;

@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "gnomon/base/address.h"
+#include "gnomon/base/load_ahead.h"
 #include "gnomon/base/outcome.h"
 #include "gnomon/base/vm_lock.h"
 #include "gnomon/memory/host_memory.h"
@@ -90,7 +91,7 @@ class P2mEntry {
 class P2mListener {
  public:
   enum class Change : uint8_t {
-    kRemoved,         ///< the frame goes away, and its contents with it (balloon, slot removal)
+    kRemoved,         ///< the frame goes away, and its contents with it (balloon, removal of a slot or of MMIO)
     kMoved,           ///< another host frame with the same contents, or another host page size
     kWriteProtected,  ///< mappings stay valid but must lose write permission (dirty logging armed)
     kAppeared,        ///< a slot or MMIO region appears where there was nothing or MMIO
@@ -120,8 +121,8 @@ struct SlotOptions {
 };
 
 /// Thread rule: `lookup` and `frame_index` may be called from any thread at any time between slot
-/// changes; everything else needs the VM's lock (`lock()`), and add_slot/add_mmio/remove_slot need
-/// all vCPUs stopped.
+/// changes; everything else needs the VM's lock (`lock()`), and add and remove of slots and
+/// MMIO regions need all vCPUs stopped.
 ///
 /// A host page of 2M or 1G is naturally aligned in both spaces, lies in one slot, and all its
 /// frames are kRam. No host frame backs two guest frames. Changes to a frame outside every slot are
@@ -145,6 +146,8 @@ class P2m {
   /// host is full).
   absl::Status add_slot(Gpa base, uint64_t bytes, const SlotOptions& options = {});
   absl::Status add_mmio(Gpa base, uint64_t bytes);
+  /// Takes away the MMIO region that starts at `base`, whole. NotFound if there is none.
+  absl::Status remove_mmio(Gpa base);
   /// Frees the slot that starts at `base` with its frames. NotFound if there is none.
   absl::Status remove_slot(Gpa base);
 
@@ -165,6 +168,11 @@ class P2m {
       }
     }
     return kNoIndex;
+  }
+  /// Brings what `lookup` reads into our processor's caches.
+  void load_ahead(Gpa gpa) const {
+    const uint32_t i = frame_index(gpa);
+    if (i != kNoIndex) gnomon::load_ahead(&entries_[i]);
   }
   /// The inverse of frame_index: base address of frame number `index`, which must be live.
   Gpa frame_at(uint32_t index) const;

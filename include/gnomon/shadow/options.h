@@ -39,9 +39,10 @@ struct ShadowOptions {
   /// Roots a vCPU keeps besides the current one. More: CR3 loads of a recent address space find their
   /// tree at once; the pages of those trees cannot be recycled as early. 0 to 16.
   unsigned cached_roots = 3;
-  /// Trapped writes to an upper-level table, without a walk through it in between, after which its shadow is
-  /// dropped (the guest is probably reusing the page). Low: fewer traps on a page that is no table any
-  /// more; high: fewer rebuilds of one that is. 0: never.
+  /// Trapped writes to a table, without use of it in between, after which its shadow is dropped (the guest is
+  /// probably reusing the page). A write that no kernel makes to a table (across entries, or of less than
+  /// half of one that is not its first byte) drops it at once. Low: fewer traps on a page that is no table
+  /// any more; high: fewer rebuilds of one that is. 0: never.
   unsigned flood_threshold = 3;
   /// Map 2M and 1G where both the guest's and the host's page allow. Off: everything is 4K.
   bool large_pages = true;

@@ -142,7 +142,6 @@ class TlbArray {
 
  private:
   static constexpr uint32_t kChainedAbove = 16;  // wider sets are searched through hash chains
-  static constexpr uint32_t kBlock = 8;          // ways that share a floor
 
   void touch(uint32_t slot) {
     if (replacement_ == Replacement::kLru) {
@@ -179,10 +178,17 @@ class TlbArray {
 
   std::vector<uint64_t> stamps_;  // kLru: last use; kFifo: fill
   uint64_t clock_ = 0;
-  // Of the stamps of each block of ways in a wide set, a lower bound: stamps only grow, so that the
-  // least of them as last seen will do. Empty for narrow sets.
-  std::vector<uint64_t> floors_;
-  uint32_t blocks_ = 0;  // of a set
+  // Wide sets: the ways in the order of their stamps as they were at some time, oldest first, from `next` on. One
+  // whose stamp is still the same is older than all that were used or filled since, so it is the victim.
+  struct AgedWay {
+    uint64_t stamp;
+    uint32_t slot;
+  };
+  struct Aged {
+    std::vector<AgedWay> ways;
+    size_t next = 0;
+  };
+  std::vector<Aged> aged_;  // by set; empty for narrow sets
   struct TreePath {
     uint64_t mask;  // the nodes above this way
     uint64_t away;  // their bits after a use: each points to the other half

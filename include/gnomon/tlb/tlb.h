@@ -72,6 +72,11 @@ class Tlb {
     }
     return nullptr;
   }
+  /// Would hit() find the page, as far as its rights allow? Changes nothing.
+  bool expects_hit(Gva va, AccessOp op) const {
+    const Hint& hint = hints_[hint_index(va, op)];
+    return hint.page == hint_page(va, op) && hint.context == hint_context_;
+  }
   /// Whether fetches have level 1 for themselves: then loads and stores that hit there change nothing
   /// for them.
   bool fetches_apart() const { return fetches_apart_; }
@@ -152,7 +157,15 @@ class Tlb {
 
   const TlbEntry* search(Gva va, Access access, const PagingRules& rules);
   const TlbEntry* search_level(unsigned level, Gva va, Access access, const PagingRules& rules);
-  TlbArray* bank_of(const Banks& banks, uint64_t page);
+  TlbArray* bank_of(const Banks& banks, uint64_t page) {
+    if (banks.count == 0) return nullptr;
+    TlbArray* const first = &arrays_[banks.index[0]];
+    if (banks.count == 1) [[likely]] return first;
+    return &arrays_[banks.index[first->quotient(page >> 2) % banks.count]];
+  }
+  bool may_hold(Gva va, unsigned size) const {
+    return size == 0 || large_[size].may_have(va.frame(PageSize::k1G));
+  }
   void fill_level(unsigned level, Gva va, AccessOp op, const TlbEntry& whole);
   void forget_hints();
   void drop_fragments(Gva va, const std::array<Contexts, 2>& of);
@@ -189,6 +202,7 @@ class Tlb {
   uint32_t next_context_ = 1;
   bool has_untagged_ = false;
   bool fetches_apart_ = true;
+  std::array<tlb_internal::RegionFilter, kTlbSizes> large_;  // where pages above 4K were kept, by size
   tlb_internal::RegionFilter fragments_;  // since the last flush of everything, or search for them
 
   unsigned hit_level_ = 0;

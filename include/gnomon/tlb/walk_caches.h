@@ -3,6 +3,7 @@
 #define GNOMON_TLB_WALK_CACHES_H_
 
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -73,9 +74,12 @@ class LruMap {
   size_t used() const { return used_; }
 
  private:
-  size_t first_of(uint64_t place) const { return sets_ == 1 ? 0 : place % sets_ * ways_; }
+  size_t first_of(uint64_t place) const {
+    return (mask_ + 1 == sets_ ? place & mask_ : place % sets_) * ways_;
+  }
 
   size_t ways_, sets_;
+  size_t mask_ = std::bit_floor(sets_) - 1;  // sets_ - 1 where that is a power of two
   std::vector<uint64_t> keys_, stamps_;
   std::vector<Value> values_;
   uint64_t clock_ = 0;
@@ -206,6 +210,7 @@ class WalkCaches {
 
   Tables guest_, host_;
   tlb_internal::LruMap<NestedPage> nested_;
+  uint64_t nested_sizes_ = 0;  // of the pages kept in nested_ since it was emptied: their bytes, added up
   NestedPage found_;
   WalkCacheStatistics statistics_;
 };
