@@ -33,6 +33,8 @@ constexpr std::array<EventInfo, kEventKindCount> kTable = {{
     {kTlbOp, "tlb_op", F | A | V | X, "a TLB-management instruction and its operands"},
     {kMark, "mark", F | S, "0: a point, 1: a region of interest begins, 2: it ends"},
     {kTableRead, "table_read", F | A, "a load of `flags` bytes from a guest-physical address"},
+    {kClearPage, "clear_page", A, "the page at a guest-physical address is cleared"},
+    {kCopyPage, "copy_page", A | V, "the page at guest-physical `value` is copied to `address`"},
 }};
 
 consteval bool in_order() {

@@ -12,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "tests/gtrace/support.h"
+#include "tests/support/temporary_directory.h"
 
 namespace gnomon::gtrace_test {
 namespace {
@@ -28,18 +29,13 @@ std::string contents(const std::string& path) {
 /// An empty directory.
 class FileSinkTest : public ::testing::Test {
  protected:
-  FileSinkTest() {
-    std::string name = absl::StrCat(::testing::TempDir(), "/sink-XXXXXX");
-    directory_ = mkdtemp(name.data());
-  }
-  ~FileSinkTest() override { fs::remove_all(directory_); }
-  std::string path(absl::string_view name) const { return absl::StrCat(directory_, "/", name); }
+  std::string path(absl::string_view name) const { return directory_.path(name); }
   size_t files() const {
     return static_cast<size_t>(
-        std::distance(fs::directory_iterator(directory_), fs::directory_iterator()));
+        std::distance(fs::directory_iterator(directory_.path()), fs::directory_iterator()));
   }
 
-  std::string directory_;
+  test_support::TemporaryDirectory directory_;
 };
 
 TEST_F(FileSinkTest, AppearsWhenFinished) {
@@ -104,7 +100,7 @@ TEST_F(FileSinkTest, ErrorsNameTheFileAndTheReason) {
   EXPECT_EQ(missing.code(), absl::StatusCode::kNotFound);
   EXPECT_THAT(std::string(missing.message()), HasSubstr(path("no/such")));
   EXPECT_THAT(std::string(missing.message()), HasSubstr("No such file or directory"));
-  const absl::Status directory = create_sink(directory_).status();
+  const absl::Status directory = create_sink(directory_.path().string()).status();
   EXPECT_THAT(std::string(directory.message()), HasSubstr("Is a directory"));
   if (access("/dev/full", W_OK) != 0) GTEST_SKIP() << "no /dev/full here";
   auto full = create_sink("/dev/full").value();

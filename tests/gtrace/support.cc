@@ -1,11 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/gtrace/support.h"
 
-#include <unistd.h>
-
-#include <atomic>
-#include <fstream>
-
 #include "absl/strings/str_cat.h"
 
 namespace gnomon::gtrace_test {
@@ -57,14 +52,5 @@ TraceEvent random_event(Random& random, EventKind kind) {
   }
   return e;
 }
-
-TemporaryFile::TemporaryFile(absl::string_view bytes) {
-  static std::atomic<int> count{0};
-  path_ = absl::StrCat(::testing::TempDir(), "/gtrace-", getpid(), "-", count++);
-  std::ofstream(path_, std::ios::binary)
-      .write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-}
-
-TemporaryFile::~TemporaryFile() { unlink(path_.c_str()); }
 
 }  // namespace gnomon::gtrace_test

@@ -12,10 +12,12 @@
 
 #include "gnomon/traces/gtrace.h"
 #include "tests/scenario/random.h"
+#include "tests/support/temporary_directory.h"
 
 namespace gnomon::gtrace_test {
 
 using scenario::Random;
+using test_support::TemporaryFile;
 
 inline TraceRecord fetch(uint64_t a, uint16_t n) { return {Gva(a), n, RecordKind::kFetch, false}; }
 inline TraceRecord load(uint64_t a, uint16_t n) { return {Gva(a), n, RecordKind::kLoad, false}; }
@@ -116,19 +118,6 @@ inline std::vector<TraceRecord> memory_of(const TraceBatch& batch) {
 TraceBatch small_program(uint64_t seed, size_t records);
 /// An event with random values in just the fields its kind has.
 TraceEvent random_event(Random& random, EventKind kind);
-
-/// Writes bytes under a name that is free again when this goes.
-class TemporaryFile {
- public:
-  explicit TemporaryFile(absl::string_view bytes);
-  ~TemporaryFile();
-  TemporaryFile(const TemporaryFile&) = delete;
-  TemporaryFile& operator=(const TemporaryFile&) = delete;
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 }  // namespace gnomon::gtrace_test
 

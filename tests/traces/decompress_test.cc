@@ -10,7 +10,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "gnomon/traces/formats.h"
+#include "gnomon/traces/gtrace.h"
+#include "gnomon/traces/lackey.h"
 #include "tests/scenario/random.h"
+#include "tests/traces/reading.h"
 
 namespace gnomon {
 namespace {
@@ -167,14 +170,12 @@ TEST(Decompress, ACutFileIsAnErrorWhereverItIsCut) {
   for (const Kind& kind : kKinds) {
     const std::string packed = pack({{"x", text}}, kind.filter);
     // Up to 10 bytes, what is left need not show what it was.
-    // Libarchive does not ask for gzip's last 8 bytes, a checksum: without them all data are there.
-    const size_t needed = packed.size() - (kind.filter == ARCHIVE_FILTER_GZIP ? 8 : 0);
-    for (size_t length = 10; length < needed; ++length) {
+    for (size_t length = 10; length < packed.size(); ++length) {
       const Unpacked r = unpack(absl::string_view(packed).substr(0, length));
-      ASSERT_EQ(r.status.code(), absl::StatusCode::kInvalidArgument)
+      ASSERT_EQ(r.status.code(), absl::StatusCode::kDataLoss)
           << kind.name << " cut at " << length << " of " << packed.size();
       ASSERT_THAT(std::string(r.status.message()),
-                  StartsWith(absl::StrCat("file: damaged ", kind.name, " data (near byte ")));
+                  absl::StrCat("file: byte ", length, ": the ", kind.name, " data are cut off"));
       ASSERT_TRUE(absl::string_view(text).substr(0, r.bytes.size()) == r.bytes);
     }
   }
@@ -183,9 +184,101 @@ TEST(Decompress, ACutFileIsAnErrorWhereverItIsCut) {
   const size_t directory = packed.find("PK\x01\x02");
   for (size_t length = 10; length < directory; ++length) {
     const Unpacked r = unpack(absl::string_view(packed).substr(0, length));
-    ASSERT_EQ(r.status.code(), absl::StatusCode::kInvalidArgument) << "zip cut at " << length;
-    ASSERT_THAT(std::string(r.status.message()), StartsWith("file: damaged zip data (near byte "));
+    ASSERT_EQ(r.status.code(), absl::StatusCode::kDataLoss) << "zip cut at " << length;
+    ASSERT_THAT(std::string(r.status.message()), absl::StrCat("file: byte ", length, ": the zip data are cut off"));
   }
+}
+
+TEST(Decompress, EverythingBeforeTheDamageComesOut) {
+  // Less than the 64K that come in at once, so that nothing but the decoder tells them apart.
+  const std::string first = sample(20000), second = sample(30000);
+  for (const Kind& kind : kKinds) {
+    SCOPED_TRACE(kind.name);
+    const std::string a = pack({{"x", first}}, kind.filter), b = pack({{"x", second}}, kind.filter);
+    for (const size_t length : {size_t{12}, b.size() / 2, b.size() - 1}) {
+      const Unpacked cut = unpack(absl::StrCat(a, b.substr(0, length)));
+      EXPECT_EQ(cut.status.code(), absl::StatusCode::kDataLoss) << cut.status;
+      ASSERT_GE(cut.bytes.size(), first.size());
+      EXPECT_TRUE(absl::StrCat(first, second).substr(0, cut.bytes.size()) == cut.bytes);
+    }
+    std::string damaged = absl::StrCat(a, b);
+    damaged[a.size() + b.size() / 2] ^= 0x55;
+    const Unpacked flipped = unpack(damaged);
+    EXPECT_EQ(flipped.status.code(), absl::StatusCode::kDataLoss) << flipped.status;
+    EXPECT_THAT(std::string(flipped.status.message()), ::testing::EndsWith(" data are damaged"));
+    EXPECT_GE(flipped.bytes.size(), first.size());
+  }
+  // Only the check of the whole is missing: all data are there.
+  const std::string gzip = pack({{"x", second}}, ARCHIVE_FILTER_GZIP);
+  const Unpacked all = unpack(gzip.substr(0, gzip.size() - 8));
+  EXPECT_TRUE(all.bytes == second);
+  EXPECT_EQ(all.status.code(), absl::StatusCode::kDataLoss);
+  const std::string zip = pack({{"a", first}, {"b", second}}, ARCHIVE_FILTER_NONE);
+  const Unpacked half = unpack(zip.substr(0, zip.size() * 2 / 3));
+  EXPECT_GE(half.bytes.size(), first.size());
+  EXPECT_EQ(half.status.code(), absl::StatusCode::kDataLoss);
+}
+
+/// Reads a trace, compressed with gzip and cut there.
+Reading read_cut(MakeReader make, absl::string_view text, size_t cut_by, ReadMode mode) {
+  const std::string packed = pack({{"x", std::string(text)}}, ARCHIVE_FILTER_GZIP);
+  auto source =
+      decompress(std::make_unique<MemoryBytes>(absl::string_view(packed).substr(0, packed.size() - cut_by), "file"));
+  EXPECT_TRUE(source.ok()) << source.status();
+  return read_to_end(*make(*std::move(source), mode));
+}
+
+TEST(Decompress, ReadersUseWhatComesBeforeTheDamage) {
+  std::string lackey, csv = "op,address,size\n";
+  for (int i = 0; i < 1000; ++i) {
+    absl::StrAppend(&lackey, " L ", absl::Hex(0x1000 + i), ",80\n");
+    absl::StrAppend(&csv, "L,", 0x1000 + i, ",80\n");
+  }
+  const std::pair<MakeReader, std::string> all[] = {
+      {[](std::unique_ptr<ByteSource> s, ReadMode m) { return make_lackey_reader(std::move(s), m); }, lackey},
+      {find_trace_format("csv").value()->read, csv},
+  };
+  for (const auto& [make, text] : all) {
+    for (const size_t cut_by : {1, 8, 9, 50, 500}) {
+      const Reading strict = read_cut(make, text, cut_by, ReadMode::kStrict);
+      EXPECT_EQ(strict.status.code(), absl::StatusCode::kDataLoss) << strict.status;
+      EXPECT_THAT(std::string(strict.status.message()),
+                  ::testing::EndsWith(": the gzip data are cut off; --lenient uses what comes before"));
+      const Reading lenient = read_cut(make, text, cut_by, ReadMode::kLenient);
+      EXPECT_TRUE(lenient.status.ok()) << lenient.status;
+      EXPECT_EQ(lenient.stats.left_out, 1u);
+      EXPECT_THAT(lenient.stats.first_fault, ::testing::EndsWith(": the gzip data are cut off"));
+      EXPECT_EQ(lenient.records.size(), strict.records.size());
+      // Half a line is not taken for a whole one.
+      for (const TraceRecord& r : lenient.records) ASSERT_EQ(r.size, 80);
+      if (cut_by <= 8) EXPECT_EQ(lenient.records.size(), 1000u);
+      EXPECT_GT(lenient.records.size(), 100u);
+    }
+  }
+}
+
+TEST(Decompress, AGtraceWithinDamagedCompression) {
+  auto sink = std::make_unique<StringSink>();
+  const StringSink& bytes = *sink;
+  GtraceOptions options;
+  options.block_records = 1000;
+  auto writer = create_gtrace_writer(std::move(sink), {}, options).value();
+  scenario::Random random(3);
+  for (int i = 0; i < 20; ++i) {
+    std::vector<TraceRecord> some;
+    for (int k = 0; k < 1000; ++k) some.push_back(load(random.below(1 << 30), 8));
+    ASSERT_TRUE(writer->write(some, {}).ok());
+  }
+  ASSERT_TRUE(writer->finish().ok());
+  const Reading strict = read_cut(&make_gtrace_reader, bytes.bytes(), 3000, ReadMode::kStrict);
+  EXPECT_EQ(strict.status.code(), absl::StatusCode::kDataLoss) << strict.status;
+  EXPECT_THAT(std::string(strict.status.message()), HasSubstr("cut off; --lenient uses what comes before"));
+  const Reading lenient = read_cut(&make_gtrace_reader, bytes.bytes(), 3000, ReadMode::kLenient);
+  EXPECT_TRUE(lenient.status.ok()) << lenient.status;
+  EXPECT_EQ(lenient.stats.left_out, 1u);
+  EXPECT_THAT(lenient.stats.first_fault, HasSubstr("the gzip data are cut off"));
+  EXPECT_GT(lenient.records.size(), 10'000u);
+  EXPECT_LT(lenient.records.size(), 20'000u);
 }
 
 TEST(Decompress, FlippedBitsNeverDoMoreThanFail) {

@@ -99,18 +99,20 @@ class CsvReader final : public LineReader {
 
   size_t decode(absl::Span<TraceRecord> out, std::vector<TraceEvent>& events) override {
     size_t taken = 0;
+    from_line(0, lines_ + 1);
     while (taken + kMost <= out.size() && have_line()) {
       absl::string_view row;
       if (!take_row(row)) continue;
-      if (!has_header_) {
-        take_header(row);
-      } else if (!row.empty()) {
-        if (header_.is_usual() && scan_usual(row, out[taken])) {
-          started_ = true;
-          ++taken;
-        } else {
-          taken += take(row, &out[taken], events);
-        }
+      if (!has_header_ || row.empty()) {
+        if (!has_header_) take_header(row);
+        from_line(taken, lines_ + 1);
+      } else if (header_.is_usual() && scan_usual(row, out[taken])) {
+        started_ = true;
+        ++taken;
+      } else {
+        const size_t got = take(row, &out[taken], events);
+        for (size_t i = 0; i < got; ++i) from_line(taken++, row_line_);
+        from_line(taken, lines_ + 1);
       }
       open_row_.clear();
     }

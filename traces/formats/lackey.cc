@@ -115,6 +115,7 @@ class LackeyReader final : public LineReader {
  private:
   size_t decode(absl::Span<TraceRecord> out, std::vector<TraceEvent>& /*events*/) override {
     size_t taken = 0;
+    from_line(0, lines_ + 1);
     while (taken < out.size() && have_line()) {
       TraceRecord& record = out[taken];
       record.supervisor = false;
@@ -127,6 +128,7 @@ class LackeyReader final : public LineReader {
         continue;
       }
       if (take_odd_line(record)) ++taken;
+      from_line(taken, lines_ + 1);
     }
     return taken;
   }

@@ -48,7 +48,8 @@ bool LineReader::refill() {
       return true;
     }
   }
-  if (stopped() || filled_ == next_) return false;
+  // Half a line before damaged compression may look like a whole one.
+  if (stopped() || filled_ == next_ || source_damaged_) return false;
   *filled_++ = '\n';
   ++bytes_taken_;  // so that offsets stay right; stats_ has its own count
   complete_ = filled_;
@@ -59,6 +60,7 @@ bool LineReader::refill() {
 /// The buffer is full and holds no newline: drops the line, up to its end.
 void LineReader::skip_long_line() {
   ++lines_;
+  long_line_ = true;
   fault(place_of(next_),
         absl::StrCat("line too long: ",
                      quoted(absl::string_view(next_, static_cast<size_t>(filled_ - next_)))));
@@ -78,6 +80,15 @@ void LineReader::skip_long_line() {
 
 std::string LineReader::place_of(const char* line) const {
   return absl::StrFormat("line %d (byte %d)", lines_, offset_of(line));
+}
+
+std::string LineReader::place(size_t index) const {
+  uint64_t line = 0;
+  for (const auto& [from, first] : lines_of_) {
+    if (from > index) break;
+    line = first + (index - from);
+  }
+  return line == 0 || long_line_ ? "" : absl::StrCat("line ", line);
 }
 
 void LineReader::line_fault(absl::string_view what, absl::string_view line) {

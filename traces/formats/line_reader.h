@@ -45,14 +45,34 @@ class LineReader : public ReaderBase {
   /// "line 12 (byte 345)".
   std::string place_of(const char* line) const;
 
+  /// The record at `index` of the batch is from line `line`, and those after it from one line each,
+  /// until said otherwise. Index 0 begins a batch. What was said of an index before is forgotten,
+  /// so that lines without records take no memory.
+  void from_line(size_t index, uint64_t line) {
+    if (index == 0) {
+      lines_of_.clear();
+    } else if (auto& [from, first] = lines_of_.back(); from == index) {
+      first = line;
+      return;
+    } else if (line - index == first - from) {
+      return;
+    }
+    lines_of_.emplace_back(index, line);
+  }
+
   char* complete_;
   uint64_t lines_ = 0;  // taken so far
+
+ public:
+  std::string place(size_t index) const final;
 
  private:
   bool refill();
   void skip_long_line();
 
   bool last_line_cut_ = false;
+  bool long_line_ = false;  // was dropped: lines are not told any more
+  std::vector<std::pair<size_t, uint64_t>> lines_of_;  // see from_line
 };
 
 /// The front of `text` as "\"text\"", cut after 40 characters, with odd ones escaped.

@@ -79,7 +79,8 @@ class PinatraceReader final : public LineReader {
       const absl::string_view line = take_line();
       if (line == "#eof") complete_trace_ = true;
       if (line.empty() || line[0] == '#') continue;
-      taken += take(line, &out[taken]);
+      const size_t got = take(line, &out[taken]);
+      for (size_t i = 0; i < got; ++i) from_line(taken++, lines_);
     }
     if (taken == 0 && !stopped() && lines_ > 0 && !complete_trace_) {
       warn(absl::StrCat("line ", lines_), "the trace may be cut off: it does not end in #eof");

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "traces/io/unpack.h"
 
 namespace gnomon {
 
@@ -13,7 +14,7 @@ static_assert(std::endian::native == std::endian::little, "BinaryReader::load is
 
 ReaderBase::ReaderBase(std::unique_ptr<ByteSource> source, ReadMode mode, absl::string_view format,
                        size_t buffer_bytes)
-    : buffer_(std::make_unique<char[]>(buffer_bytes + 1)),
+    : buffer_(std::make_unique_for_overwrite<char[]>(buffer_bytes + 1)),
       capacity_(buffer_bytes),
       next_(buffer_.get()),
       filled_(next_),
@@ -39,7 +40,11 @@ bool ReaderBase::take_more() {
   if (source_ended_ || stopped_) return false;
   const absl::StatusOr<size_t> got = source_->read(absl::MakeSpan(filled_, room()));
   if (!got.ok()) {
-    fail(got.status());
+    if (absl::IsDataLoss(got.status())) {
+      lost(got.status());
+    } else {
+      fail(got.status());
+    }
     return false;
   }
   filled_ += *got;
@@ -60,6 +65,12 @@ void ReaderBase::fault(absl::string_view place, absl::string_view what) {
   std::string text = absl::StrCat(name(), ": ", place, ": ", what);
   if (!lenient()) return fail(absl::InvalidArgumentError(text));
   if (stats_.left_out++ == 0) stats_.first_fault = std::move(text);
+}
+
+void ReaderBase::lost(const absl::Status& damage) {
+  if (!lenient()) return fail(with_way_out(damage));
+  source_ended_ = source_damaged_ = true;
+  if (stats_.left_out++ == 0) stats_.first_fault = std::string(damage.message());
 }
 
 void ReaderBase::fail(absl::Status error) {
@@ -87,7 +98,8 @@ std::string BinaryReader::place(uint64_t record) const {
 }
 
 void BinaryReader::cut_off(uint64_t record, size_t needed) {
-  fault(place(record), absl::StrFormat("cut off: %d of %d bytes", available(), needed));
+  // Where the compression is damaged, that is counted already.
+  if (!source_damaged_) fault(place(record), absl::StrFormat("cut off: %d of %d bytes", available(), needed));
   give_up();
 }
 

@@ -67,6 +67,8 @@ class ReaderBase : public TraceReader {
   /// it.
   void fault(absl::string_view place, absl::string_view what);
   void fail(absl::Status error);
+  /// The compression of the source is cut off or damaged: lenient, the trace ends there.
+  void lost(const absl::Status& damage);
   /// Lenient too: what follows cannot be read, so the trace ends here.
   void give_up();
   void warn(absl::string_view place, absl::string_view what);  ///< the first one stays
@@ -95,6 +97,7 @@ class ReaderBase : public TraceReader {
   char* filled_;  // end of what was taken from the source
   uint64_t bytes_taken_ = 0;
   bool source_ended_ = false;
+  bool source_damaged_ = false;  // it ended where its compression is damaged
 
  private:
   std::unique_ptr<ByteSource> source_;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "traces/gtrace/file_header.h"
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "traces/gtrace/coding.h"
 #include "traces/gtrace/layout.h"
@@ -38,10 +39,22 @@ std::string fixed(T value) {
   return bytes;
 }
 
-/// A trace of another format becomes one of this; what it was goes into the note.
+constexpr absl::string_view kConverted = "converted from ";
+
+/// Whether a note already ends in what note_with_origin() puts there.
+bool names_origin(absl::string_view note) {
+  const size_t at = note.rfind(kConverted);
+  if (at == absl::string_view::npos ||
+      note.find_first_of("; ", at + kConverted.size()) != note.npos)
+    return false;
+  return at == 0 || absl::EndsWith(note.substr(0, at), "; ");
+}
+
+/// A trace of another format becomes one of this; what it was goes into the note, once: a format
+/// that keeps notes (CSV) may lie between two of ours, and what the trace was first is what counts.
 std::string note_with_origin(const TraceInfo& info) {
-  if (info.format.empty() || info.format == "gtrace") return info.note;
-  return absl::StrCat(info.note, info.note.empty() ? "" : "; ", "converted from ", info.format);
+  if (info.format.empty() || info.format == "gtrace" || names_origin(info.note)) return info.note;
+  return absl::StrCat(info.note, info.note.empty() ? "" : "; ", kConverted, info.format);
 }
 
 /// Returns what is wrong.

@@ -68,6 +68,7 @@ absl::StatusOr<bool> Scanner::next() {
     std::string fault;
     const absl::StatusOr<Found> found = look(fault);
     if (!found.ok()) return found.status();
+    if (lost_.empty()) lost_ = window_.damage();
     if (*found == Found::kBlock) {
       done_ = BlockHeader::kBytes + header_.stored;
       return true;

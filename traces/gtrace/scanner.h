@@ -19,7 +19,8 @@ namespace gnomon::gtrace {
 /// them. Lenient: goes on at the next whole block after something damaged.
 class Scanner {
  public:
-  Scanner(ByteSource& source, ReadMode mode) : source_(source), mode_(mode), window_(source) {}
+  Scanner(ByteSource& source, ReadMode mode)
+      : source_(source), mode_(mode), window_(source, /*lenient=*/mode == ReadMode::kLenient) {}
 
   /// Once, first. Errors as next(); also InvalidArgument in either mode if the file cannot be read
   /// by this program.

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstddef>
 
+#include "traces/io/unpack.h"
+
 namespace gnomon::gtrace {
 namespace {
 
@@ -26,6 +28,12 @@ absl::Status Window::want(size_t count) {
     }
     const absl::StatusOr<size_t> got =
         source_.read(absl::MakeSpan(buffer_.data() + filled_, buffer_.size() - filled_));
+    if (absl::IsDataLoss(got.status())) {
+      if (!lenient_) return with_way_out(got.status());
+      damage_ = std::string(got.status().message());
+      ended_ = true;
+      break;
+    }
     if (!got.ok()) return got.status();
     ended_ = *got == 0;
     filled_ += *got;

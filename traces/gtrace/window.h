@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -16,7 +17,8 @@ namespace gnomon::gtrace {
 /// asked.
 class Window {
  public:
-  explicit Window(ByteSource& source) : source_(source) {}
+  /// `lenient`: compression around the trace that is damaged ends it there.
+  explicit Window(ByteSource& source, bool lenient = false) : source_(source), lenient_(lenient) {}
 
   /// Makes at least `count` bytes available, or all that are left. Errors: the source's.
   absl::Status want(size_t count);
@@ -26,11 +28,14 @@ class Window {
     offset_ += count;
   }
 
+  const std::string& damage() const { return damage_; }  ///< what and where; empty: none so far
   uint64_t offset() const { return offset_; }  ///< of the first byte, in the source
   uint64_t taken() const { return offset_ + bytes().size(); }
 
  private:
   ByteSource& source_;
+  bool lenient_;
+  std::string damage_;
   std::vector<char> buffer_;
   size_t front_ = 0;
   size_t filled_ = 0;

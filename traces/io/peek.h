@@ -16,7 +16,8 @@ class PeekedBytes final : public ByteSource {
   explicit PeekedBytes(std::unique_ptr<ByteSource> source) : source_(std::move(source)) {}
 
   /// The first `bytes` of what is still to be read, fewer only if there are no more. Valid until
-  /// the next call. Errors: what the source reports.
+  /// the next call. Errors: what the source reports, if there is nothing before it; read() comes to it
+  /// otherwise.
   absl::StatusOr<absl::string_view> peek(size_t bytes);
 
   absl::StatusOr<size_t> read(absl::Span<char> to) override;
@@ -31,6 +32,7 @@ class PeekedBytes final : public ByteSource {
   std::unique_ptr<ByteSource> source_;
   std::string front_;
   size_t front_taken_ = 0;
+  absl::Status error_;  // comes after front_
 };
 
 }  // namespace gnomon

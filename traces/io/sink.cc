@@ -12,6 +12,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "gnomon/traces/trace_writer.h"
+#include "traces/io/compressed_sink.h"
+#include "traces/io/unfinished.h"
 
 namespace gnomon {
 namespace {
@@ -24,6 +26,7 @@ absl::Status system_error(absl::string_view name, absl::string_view what) {
     return absl::ResourceExhaustedError(text);
   }
   if (error == ENOENT) return absl::NotFoundError(text);
+  if (error == EPIPE) return absl::AbortedError(text);
   return absl::FailedPreconditionError(text);
 }
 
@@ -64,9 +67,11 @@ class DirectSink final : public ByteSink {
 /// A regular file: appears, or replaces the one before, when all of it is there.
 class FileSink final : public ByteSink {
  public:
-  FileSink(int descriptor, std::string temporary, std::string target, std::string name)
+  FileSink(int descriptor, std::string temporary, std::unique_ptr<UnfinishedFile> mark,
+           std::string target, std::string name)
       : descriptor_(descriptor),
         temporary_(std::move(temporary)),
+        mark_(std::move(mark)),
         target_(std::move(target)),
         name_(std::move(name)) {}
   ~FileSink() override {
@@ -85,6 +90,7 @@ class FileSink final : public ByteSink {
     if (rename(temporary_.c_str(), target_.c_str()) != 0) {
       return system_error(name_, absl::StrCat("rename ", temporary_, " to it"));
     }
+    mark_.reset();
     finished_ = true;
     return absl::OkStatus();
   }
@@ -93,16 +99,19 @@ class FileSink final : public ByteSink {
  private:
   int descriptor_;
   std::string temporary_;
+  std::unique_ptr<UnfinishedFile> mark_;
   std::string target_;
   std::string name_;
   bool finished_ = false;
 };
 
 /// A file that was not there before, beside `target`. Its name is in `path`.
-int create_beside(const std::string& target, std::string& path) {
+int create_beside(const std::string& target, std::string& path,
+                  std::unique_ptr<UnfinishedFile>& mark) {
   // mkstemp would not obey the umask.
   for (int i = 0; i < 1000; ++i) {
     path = absl::StrCat(target, ".", getpid(), "-", i, ".part");
+    mark = std::make_unique<UnfinishedFile>(path);
     const int descriptor = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (descriptor >= 0 || errno != EEXIST) return descriptor;
   }
@@ -118,9 +127,7 @@ std::string resolved(const std::string& path) {
   return result;
 }
 
-}  // namespace
-
-absl::StatusOr<std::unique_ptr<ByteSink>> create_sink(absl::string_view path) {
+absl::StatusOr<std::unique_ptr<ByteSink>> create_plain_sink(absl::string_view path) {
   if (path == "-") return std::make_unique<DirectSink>(STDOUT_FILENO, false, "standard output");
   const std::string name(path);
   struct stat info;
@@ -134,13 +141,23 @@ absl::StatusOr<std::unique_ptr<ByteSink>> create_sink(absl::string_view path) {
   // Not to be replaced by way of its directory if it could not be written to.
   if (exists && access(target.c_str(), W_OK) != 0) return system_error(name, "open for writing");
   std::string temporary;
-  const int descriptor = create_beside(target, temporary);
+  std::unique_ptr<UnfinishedFile> mark;
+  const int descriptor = create_beside(target, temporary, mark);
   if (descriptor < 0) return system_error(name, absl::StrCat("create ", temporary));
-  auto sink = std::make_unique<FileSink>(descriptor, temporary, target, name);
+  auto sink = std::make_unique<FileSink>(descriptor, temporary, std::move(mark), target, name);
   if (exists && fchmod(descriptor, info.st_mode & 07777) != 0) {
     return system_error(name, "keep its permissions");
   }
   return sink;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<ByteSink>> create_sink(absl::string_view path) {
+  absl::StatusOr<std::unique_ptr<ByteSink>> sink = create_plain_sink(path);
+  const absl::string_view suffix = compressed_suffix(path);
+  if (!sink.ok() || suffix.empty()) return sink;
+  return compress_into(*std::move(sink), suffix);
 }
 
 absl::Status StringSink::write(absl::string_view bytes) {

@@ -24,6 +24,7 @@ namespace gnomon {
 namespace {
 
 using recording::Decoder;
+using recording::Interrupts;
 using recording::Keeper;
 using recording::Workspace;
 using Clock = std::chrono::steady_clock;
@@ -66,11 +67,13 @@ std::vector<std::string> valgrind_environment(const std::string& tool_directory)
 // One recording under way.
 class Recording {
  public:
-  Recording(const RecordOptions& options, TraceWriter& writer, Workspace& workspace, Keeper& keeper)
+  Recording(const RecordOptions& options, TraceWriter& writer, Workspace& workspace, Keeper& keeper,
+            const Interrupts& interrupts)
       : options_(options),
         writer_(writer),
         workspace_(workspace),
         keeper_(keeper),
+        interrupts_(interrupts),
         decoder_(options.limit),
         buffer_(kReadBytes + GNOMON_PACKET_MOST) {}
 
@@ -179,7 +182,7 @@ class Recording {
   TraceWriter& writer_;
   Workspace& workspace_;
   Keeper& keeper_;
-  recording::Interrupts interrupts_;
+  const Interrupts& interrupts_;
   Decoder decoder_;
   std::vector<char> buffer_;
   size_t held_ = 0;  // bytes at its front: the packet that has not arrived whole
@@ -193,6 +196,8 @@ class Recording {
 
 absl::StatusOr<RecordResult> record_program(const RecordOptions& options, TraceWriter& writer) {
   if (options.command.empty()) return absl::InvalidArgumentError("no program to record");
+  // Before all that has to be put away again, and until after it.
+  const Interrupts interrupts;
   const absl::StatusOr<std::string> program = recording::find_program(options.command[0]);
   if (!program.ok()) return program.status();
   const absl::StatusOr<std::string> valgrind = recording::find_valgrind();
@@ -207,7 +212,7 @@ absl::StatusOr<RecordResult> record_program(const RecordOptions& options, TraceW
                     workspace->directory());
   if (!keeper.ok()) return keeper.status();
 
-  Recording recording(options, writer, *workspace, *keeper);
+  Recording recording(options, writer, *workspace, *keeper, interrupts);
   const absl::Status status = recording.run();
   if (!status.ok()) return status;
   if (keeper->outcome() && keeper->outcome()->error != 0) {

@@ -19,7 +19,8 @@ class ByteSource {
  public:
   virtual ~ByteSource() = default;
   /// Fills the front of `to` and returns how many bytes, 0 only at the end. It may return fewer
-  /// than asked for. Errors: Unavailable, when the system cannot read on.
+  /// than asked for. Errors: Unavailable, when the system cannot read on; DataLoss, when what was compressed
+  /// is cut off or damaged (everything before that has been handed out); ResourceExhausted.
   virtual absl::StatusOr<size_t> read(absl::Span<char> to) = 0;
   /// For messages: the file's name, "standard input".
   virtual absl::string_view name() const = 0;

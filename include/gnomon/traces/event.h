@@ -42,7 +42,10 @@ enum class EventKind : uint8_t {
   kTlbOp,       ///< TLB-management instruction; flags: which, value and extra: its operands
   // For the reader of the trace.
   kMark,  ///< flags: 0 a point, 1 a region of interest begins, 2 it ends; text: its name
+  // More of a whole guest's doings.
   kTableRead,  ///< load of `flags` bytes by a whole guest from a table at guest-physical `address`
+  kClearPage,  ///< the kernel clears the page at guest-physical `address`
+  kCopyPage,   ///< the kernel copies the page at guest-physical `value` to the one at `address`
   kCount,
 };
 inline constexpr size_t kEventKindCount = static_cast<size_t>(EventKind::kCount);

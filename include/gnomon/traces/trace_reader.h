@@ -54,6 +54,9 @@ class TraceReader {
   virtual const TraceInfo& info() const = 0;
   virtual const ReadStats& stats() const = 0;
   virtual absl::string_view name() const = 0;  ///< of the source, for messages
+  /// Where in the source the record at `index` of the last read() is, "line 12"; empty: this format does
+  /// not keep it.
+  virtual std::string place(size_t /*index*/) const { return ""; }
   /// Bytes of the source, when known.
   virtual std::optional<uint64_t> total_bytes() const = 0;
 

@@ -17,7 +17,8 @@
 namespace gnomon {
 
 /// Takes bytes in order. A file sink writes beside its target and renames at finish(), so that a
-/// failure leaves nothing half-written.
+/// failure leaves nothing half-written. Errors: what the system reports; Aborted means one thing, a
+/// pipe whose reader has gone (EPIPE).
 class ByteSink {
  public:
   virtual ~ByteSink() = default;
@@ -27,8 +28,16 @@ class ByteSink {
   virtual absl::string_view name() const = 0;
 };
 
-/// A file by name, or standard output for "-" (then bytes go out as they come).
+/// A file by name, or standard output for "-" (then bytes go out as they come). A file whose name ends
+/// in .gz, .xz, .zst or .bz2 is compressed so.
 absl::StatusOr<std::unique_ptr<ByteSink>> create_sink(absl::string_view path);
+
+/// The ending of such a name, with its dot; empty: it has none of them.
+absl::string_view compressed_suffix(absl::string_view path);
+
+/// Removes what file sinks have written under temporary names and not finished. For a signal handler
+/// that ends the process: it calls only what is safe there, and no sink may be used after it.
+void remove_unfinished_files();
 
 class StringSink final : public ByteSink {
  public:
