@@ -187,5 +187,21 @@ TEST(GuestMapping, OutOfMemoryLeavesTheStateSound) {
   ASSERT_TRUE(m.event(0, EventKind::kFork, 0, 0, 1).ok());
 }
 
+TEST(GuestMapping, ARemapOfNothingLeavesItsSourceWhole) {
+  GuestOptions o = small_guest();
+  o.max_mappings = 2;
+  Machine m("native", o);
+  m.run(0, 0);
+  ASSERT_TRUE(m.map(0, kAt, 4 * kPage, kRw | kMapShared).ok());
+  ASSERT_TRUE(m.write(0, kAt + kPage, 5).ok());
+  // With old length 0 a shared mapping is had once more; two mappings are all there are then.
+  const uint64_t other = kAt + kHuge;
+  ASSERT_TRUE(m.event(0, EventKind::kRemap, kAt + kPage, 0, other, kPage).ok());
+  EXPECT_EQ(m.read(0, other), 5u);
+  EXPECT_TRUE(absl::IsResourceExhausted(m.map(0, kAt + 2 * kHuge, kPage, kRw)));
+  ASSERT_TRUE(m.event(0, EventKind::kUnmap, other, kPage).ok());
+  EXPECT_TRUE(m.map(0, kAt + 2 * kHuge, kPage, kRw).ok());
+}
+
 }  // namespace
 }  // namespace gnomon::guest_test

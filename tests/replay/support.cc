@@ -1,11 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/replay/support.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <atomic>
-#include <fstream>
 
 #include "absl/strings/str_cat.h"
 #include "gnomon/traces/formats.h"
@@ -126,15 +122,6 @@ TraceBatch read_trace(const std::string& path) {
     }
   }
 }
-
-TemporaryFile::TemporaryFile(absl::string_view bytes) {
-  static std::atomic<int> count{0};
-  path_ = absl::StrCat(::testing::TempDir(), "/replay-", getpid(), "-", count++);
-  std::ofstream(path_, std::ios::binary)
-      .write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-}
-
-TemporaryFile::~TemporaryFile() { unlink(path_.c_str()); }
 
 ReplaySetup small_setup(std::vector<std::string> traces) {
   ReplaySetup setup;

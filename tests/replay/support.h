@@ -16,6 +16,7 @@
 #include "gnomon/traces/gtrace.h"
 #include "gnomon/traces/record.h"
 #include "gnomon/traces/trace_writer.h"
+#include "tests/support/temporary_directory.h"
 
 namespace gnomon::replay_test {
 
@@ -70,18 +71,11 @@ std::string written_as(absl::string_view format, const TraceBatch& batch);
 /// Everything a trace holds; event records index into all events.
 TraceBatch read_trace(const std::string& path);
 
-/// A file with these bytes that is gone when this goes.
-class TemporaryFile {
+/// A file with these bytes, or with a script's trace, that is gone when this goes.
+class TemporaryFile : public test_support::TemporaryFile {
  public:
-  explicit TemporaryFile(absl::string_view bytes = {});
+  using test_support::TemporaryFile::TemporaryFile;
   explicit TemporaryFile(const Script& script) : TemporaryFile(gtrace_of(script.batch())) {}
-  ~TemporaryFile();
-  TemporaryFile(const TemporaryFile&) = delete;
-  TemporaryFile& operator=(const TemporaryFile&) = delete;
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
 };
 
 /// A small machine and a paravirtual guest's kernel, so that every backend can run it.

@@ -42,7 +42,6 @@ absl::Status Kernel::fault(unsigned cpu, Gva va, AccessOp op, const Translation&
   const absl::StatusOr<Mm*> mm = current(cpu);
   if (!mm.ok()) return mm.status();
   if (va.value() >= kUserEnd || (fault.error_code & pf::kNonCanonical) != 0) {
-    ++stats_[GuestStat::kFaultsRefused];
     return absl::InvalidArgumentError(
         "not a user address: it is in the kernel's half or not canonical");
   }

@@ -52,22 +52,25 @@ absl::Status Kernel::remap(Processor& p, Mm& mm, const TraceEvent& event) {
   return move_mapping(p, mm, *from, *to);
 }
 
+/// From an empty range the mapping is had once more, and nothing moves: what was there stays whole.
 absl::Status Kernel::move_mapping(Processor& p, Mm& mm, Range from, Range to) {
-  if (absl::Status s = room(mm, from, 1 + mm.vmas.growth(to.start, to.end, 0)); !s.ok()) return s;
-  if (!split_edges(p, mm, from)) return out_of_memory();
+  const bool again = from.bytes() == 0;
+  absl::Status fits =
+      again ? room(mm, to, 1) : room(mm, from, 1 + mm.vmas.growth(to.start, to.end, 0));
+  if (!fits.ok()) return fits;
+  if (!again && !split_edges(p, mm, from)) return out_of_memory();
   if (absl::Status s = unmap(p, mm, to); !s.ok()) return s;
   Vma moved = *mm.vmas.find(from.start);
   if (moved.object != 0) moved.offset += from.start - moved.start;
   moved.start = to.start;
   moved.end = to.end;
   mm.vmas.insert(moved);
+  if (again) return absl::OkStatus();
   const Range kept{from.start, from.start + std::min(from.bytes(), to.bytes())};
   uint64_t done = 0;
   FlushRange flush;
-  if (from.bytes() != 0) {
-    flush.add(from.start, kFrameBytes);
-    flush.end = from.end;
-  }
+  flush.add(from.start, kFrameBytes);
+  flush.end = from.end;
   if (!move_entries(p, mm, kept, to.start, done)) {
     // Back again: that takes no memory, the tables are still there.
     uint64_t back = 0;

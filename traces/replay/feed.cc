@@ -33,6 +33,8 @@ absl::StatusOr<Piece> Feed::prime() {
   if (next_ == end_) {
     const absl::StatusOr<size_t> got = reader_->read(absl::MakeSpan(records_), events_);
     if (!got.ok()) return got.status();
+    records_before_ += end_;
+    references_before_ = taken_;
     next_ = 0;
     end_ = *got;
   }
@@ -45,10 +47,8 @@ absl::StatusOr<Piece> Feed::take(uint64_t references) {
   // No record is more than two references.
   if (references / 2 < piece->records.size()) {
     size_t count = 0;
-    for (uint64_t here = 0; count < piece->records.size(); ++count) {
-      const uint64_t more = references_of(piece->records[count].kind);
-      if (more != 0 && here >= references) break;
-      here += more;
+    for (uint64_t here = 0; count < piece->records.size() && here < references; ++count) {
+      here += references_of(piece->records[count].kind);
     }
     piece->records = piece->records.first(count);
   }
@@ -56,6 +56,16 @@ absl::StatusOr<Piece> Feed::take(uint64_t references) {
   next_ += piece->records.size();
   taken_ += total(piece->ops);
   return piece;
+}
+
+std::string Feed::place(const TraceRecord& record) const {
+  const auto index = static_cast<size_t>(&record - records_.data());
+  const uint64_t before =
+      references_before_ + total(count_ops(absl::MakeConstSpan(records_).first(index)));
+  const std::string in_source = reader_->place(index);
+  return absl::StrFormat("record %d (%sreference %d%s%s)", records_before_ + index + 1,
+                         record.kind == RecordKind::kEvent ? "before " : "", before + 1,
+                         in_source.empty() ? "" : ", ", in_source);
 }
 
 absl::StatusOr<uint64_t> Feed::guest_memory() {

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -34,8 +35,9 @@ class Feed {
 
   /// Reads ahead, so that what the trace says of itself is known. Then everything read, for a look.
   absl::StatusOr<Piece> prime();
-  /// The next records, at most `references` (at least 1) references of them, a modify that would be cut
-  /// being taken whole; empty only at the end. Good until the next call.
+  /// The next records, up to and with the last of `references` (at least 1) references, a modify that
+  /// would be cut being taken whole. Events behind that reference belong to the next piece, wherever the
+  /// reader ends its batches. Empty only at the end. Good until the next call.
   absl::StatusOr<Piece> take(uint64_t references);
 
   /// Of a trace of a whole guest: the bytes that it begins by saying it has. InvalidArgument: it does not,
@@ -44,6 +46,13 @@ class Feed {
 
   const TraceReader& reader() const { return *reader_; }
   uint64_t taken() const { return taken_; }  ///< references handed out so far
+  /// Where a record of the last piece is in the trace: "record 7 (reference 5, line 9)".
+  std::string place(const TraceRecord& record) const;
+
+  bool marked = false;  ///< inside a region of interest
+  uint64_t rejected = 0;       ///< records that the guest did not take
+  std::string first_rejected;  ///< what and where
+  uint64_t bytes_told = 0;     ///< of the source, as progress
 
  private:
   // Records of a quarter megabyte stay in the second-level cache between reader and machines.
@@ -55,6 +64,9 @@ class Feed {
   size_t next_ = 0;
   size_t end_ = 0;
   uint64_t taken_ = 0;
+  // Before the batch in records_.
+  uint64_t records_before_ = 0;
+  uint64_t references_before_ = 0;
 };
 
 }  // namespace gnomon

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "traces/replay/feed.h"
 #include "traces/replay/machine_impl.h"
 
 namespace gnomon {
@@ -98,6 +99,7 @@ absl::Status Machine::schedule(uint32_t group, MachineCpu*& cpu) {
 
 absl::Status Machine::run_all(uint32_t group, absl::Span<const TraceRecord> records,
                               absl::Span<const TraceEvent> events, bool references) {
+  report_ = RunReport();
   if (group >= streams_.size()) streams_.resize(group + 1);
   // The process runs once something is left for it to do: one that has ended is not to start anew because
   // its trace was cut there.
@@ -109,6 +111,7 @@ absl::Status Machine::run_all(uint32_t group, absl::Span<const TraceRecord> reco
     if (references && next != at) {
       const absl::Span<const TraceRecord> span(&*at, static_cast<size_t>(next - at));
       if (cpu == nullptr) {
+        report_.ended_at = &*at;
         if (absl::Status s = schedule(group, cpu); !s.ok()) return s;
       }
       if (absl::Status s = run_references(*cpu, span); !s.ok()) return s;
@@ -116,21 +119,36 @@ absl::Status Machine::run_all(uint32_t group, absl::Span<const TraceRecord> reco
     at = next;
     if (at == records.end()) break;
     const TraceEvent& event = events[at->address.value()];
-    if (absl::Status s = handle(group, event, cpu); !s.ok()) {
-      return absl::Status(s.code(), absl::StrCat(spec(), ": ", s.message()));
+    absl::Status s = handle(group, event, cpu);
+    report_.ended_at = &*at;
+    if (!s.ok() && !passed_over(*at, s)) {
+      return absl::IsInternal(s) ? absl::InternalError(absl::StrCat(spec(), ": ", s.message())) : s;
     }
     ++at;
   }
+  report_.ended_at = nullptr;
   if (log_ != nullptr) return log_->flush();
   return absl::OkStatus();
+}
+
+/// Counts a record that cannot be. False: it ends the run.
+bool Machine::passed_over(const TraceRecord& record, const absl::Status& status) {
+  if (!absl::IsInvalidArgument(status)) return false;
+  if (report_.rejected++ == 0) {
+    report_.first_rejected = &record;
+    report_.reason = std::string(status.message());
+  }
+  const OpCounts ops = count_ops({&record, 1});
+  for (size_t i = 0; i < ops.size(); ++i) report_.rejected_references[i] += ops[i];
+  return options_.lenient;
 }
 
 absl::Status Machine::handle(uint32_t group, const TraceEvent& event, MachineCpu*& cpu) {
   switch (event.kind) {
     case EventKind::kSwitch:
       if (kernel_ == nullptr && (event.process != 0 || event.thread >= options_.vcpus)) {
-        return absl::InvalidArgumentError(absl::StrFormat(
-            "the guest has a processor %d, and the machine %d: more with --vcpus", event.thread,
+        return absl::FailedPreconditionError(absl::StrFormat(
+            "switch: the guest has a processor %d, and the machine %d: more with --vcpus", event.thread,
             options_.vcpus));
       }
       streams_[group] = {event.process, event.thread};

@@ -12,6 +12,15 @@ namespace {
 
 constexpr uint64_t kFrameBytes = bytes_of(PageSize::k4K);
 constexpr uint64_t kWordBytes = sizeof(uint64_t);
+constexpr uint64_t kUserEnd = uint64_t{1} << 47;  // of the modelled kernel, with tables of 4 levels
+
+/// Whether all of it lies where a program's memory is.
+bool of_program(const TraceRecord& r) {
+  return r.address.value() < kUserEnd && r.size <= kUserEnd - r.address.value();
+}
+
+// Records that are run between two looks ahead.
+constexpr size_t kChunk = 128;
 
 struct Steps {
   AccessOp first;
@@ -25,13 +34,19 @@ constexpr std::array<Steps, 4> kSteps = {{
     {AccessOp::kRead, true},
 }};
 
+absl::Status not_of_program(const TraceRecord& r, Access how) {
+  return absl::InvalidArgumentError(absl::StrFormat(
+      "%s of %d bytes at 0x%x: not a user address: it is in the kernel's half or not canonical",
+      to_string(how), r.size, r.address.value()));
+}
+
 Gva last_page_of(const TraceRecord& r) { return Gva(r.address.value() + r.size - 1).page_base(); }
 
 }  // namespace
 
-/// What the hot loop keeps in registers while hits follow one another: hits that are not counted yet, and
-/// the page of the last fetch. The fetches that follow it in the same page hit as it did, as long
-/// as nothing but hits comes in between.
+/// What the hot loop keeps in registers while hits follow one another: hits that are not counted
+/// yet, and the page of the last fetch. The fetches that follow it in the same page hit as it did,
+/// as long as nothing but hits comes in between.
 class Machine::Streak {
  public:
   explicit Streak(MachineCpu& cpu)
@@ -90,52 +105,67 @@ class Machine::Streak {
 template <Features kFeatures>
 absl::Status Machine::run_span(MachineCpu& cpu, absl::Span<const TraceRecord> records) {
   Streak streak(cpu);
-  // The whole of an access, but for those who want to see each one.
+  // The whole of an access within a page, but for those who want to see each one. It does not look whether the
+  // address is a program's (access does): in the kernel's half no page is open to user accesses, and
+  // elsewhere there is none.
   const auto quick = [&](const TraceRecord& r, AccessOp op) {
     if constexpr ((kFeatures & kWithExtras) != 0) return false;
     const Access how{op, r.supervisor ? Privilege::kSupervisor : Privilege::kUser};
     const TlbEntry* const e = streak.hit(r.address, how);
-    if (e == nullptr) [[unlikely]] return false;
+    if (e == nullptr) [[unlikely]]
+      return false;
     if constexpr ((kFeatures & kWithCaches) != 0) {
       cpu.caches()->data(e->hpa.with_offset(e->size, r.address.value()));
     }
     if (e->trapped) [[unlikely]] {
       streak.end();
-      store_again(cpu, e->gpa.with_offset(e->size, r.address.value()), op);
+      store_again(cpu, r, r.address, e->gpa.with_offset(e->size, r.address.value()), op);
     }
     return true;
   };
-  for (const TraceRecord& r : records) {
-    const Steps steps = kSteps[static_cast<size_t>(r.kind)];
-    const bool crosses = r.address.offset_in(PageSize::k4K) + r.size > kFrameBytes;
-    AccessOp op = steps.first;
-    for (bool again = steps.then_store;; again = false) {
-      if (!quick(r, op)) [[unlikely]] {
-        streak.end();
-        if (absl::Status s = access<kFeatures>(cpu, r, r.address, op); !s.ok()) return s;
+  while (!records.empty()) {
+    const absl::Span<const TraceRecord> chunk = records.first(std::min(records.size(), kChunk));
+    records.remove_prefix(chunk.size());
+    cpu.foresee(chunk);
+    size_t missed = 0;
+    for (const TraceRecord& r : chunk) {
+      const Steps steps = kSteps[static_cast<size_t>(r.kind)];
+      const bool crosses = r.address.offset_in(PageSize::k4K) + r.size > kFrameBytes;
+      AccessOp op = steps.first;
+      for (bool again = steps.then_store;; again = false) {
+        // Not the quick way to two pages, which would do the first one of a record that is rejected for its second.
+        if (crosses || !quick(r, op)) [[unlikely]] {
+          streak.end();
+          ++missed;
+          if (absl::Status s = access<kFeatures>(cpu, r, r.address, op); !s.ok()) return s;
+        }
+        if (crosses) [[unlikely]] {
+          if (absl::Status s = access<kFeatures>(cpu, r, last_page_of(r), op); !s.ok()) return s;
+        }
+        if (!again) break;
+        op = AccessOp::kWrite;
       }
-      if (crosses) [[unlikely]] {
-        streak.end();
-        if (absl::Status s = access<kFeatures>(cpu, r, last_page_of(r), op); !s.ok()) return s;
-      }
-      if (!again) break;
-      op = AccessOp::kWrite;
     }
+    cpu.note_missed(missed, chunk.size());
   }
   return absl::OkStatus();
 }
 
-/// The same store again: the backend has to see it, and nothing may change.
-void Machine::store_again(MachineCpu& cpu, Gpa gpa, AccessOp op) {
+/// The part of the record from `va` to the end of its page, as a store of what is there already: the backend has to
+/// see it, and nothing may change.
+void Machine::store_again(MachineCpu& cpu, const TraceRecord& record, Gva va, Gpa gpa, AccessOp op) {
   if (op != AccessOp::kWrite) return;
-  const Gpa at(gpa.value() & ~(kWordBytes - 1));
-  mmu_->write_physical(cpu.vcpu().state(), at, memory_->word(at), kWordBytes);
+  cpu.store_same(gpa, record.address.value() + record.size - va.value());
 }
 
 template <Features kFeatures>
 [[gnu::noinline]] absl::Status Machine::access(MachineCpu& cpu, const TraceRecord& record, Gva va,
-                                              AccessOp op) {
+                                               AccessOp op) {
   const Access how{op, record.supervisor ? Privilege::kSupervisor : Privilege::kUser};
+  if (kernel_ != nullptr && !record.supervisor && !of_program(record)) [[unlikely]] {
+    report_.ended_at = &record;
+    return not_of_program(record, how);
+  }
   if constexpr ((kFeatures & kWithExtras) != 0) {
     if (log_ != nullptr) log_->access(cpu.id(), va, op, record.size, record.supervisor);
   }
@@ -144,14 +174,17 @@ template <Features kFeatures>
     // A whole guest handles its own faults: its next records say how.
     if (kernel_ == nullptr && t.outcome == Outcome::kGuestFault) return absl::OkStatus();
     absl::StatusOr<Translation> resolved = fault(cpu, record, va, how, t);
-    if (!resolved.ok()) return resolved.status();
+    if (!resolved.ok()) {
+      report_.ended_at = &record;
+      return resolved.status();
+    }
     t = *resolved;
   }
   if constexpr ((kFeatures & kWithCaches) != 0) cpu.caches()->data(t.hpa);
   if ((kFeatures & kWithExtras) != 0 && options_.move_data) {
     move_data(cpu, va, op, t);
   } else if (t.trapped) [[unlikely]] {
-    store_again(cpu, t.gpa, op);
+    store_again(cpu, record, va, t.gpa, op);
   }
   if constexpr ((kFeatures & kWithExtras) != 0) {
     if (!probes_.empty()) probe(cpu, va);
@@ -159,10 +192,10 @@ template <Features kFeatures>
   return absl::OkStatus();
 }
 
-/// The guest takes the fault and tries again. It ends: the kernel either adds to the tables or says that
-/// nothing is missing.
-absl::StatusOr<Translation> Machine::fault(MachineCpu& cpu, const TraceRecord& record, Gva va, Access how,
-                                           Translation t) {
+/// The guest takes the fault and tries again. It ends: the kernel either adds to the tables or says
+/// that nothing is missing.
+absl::StatusOr<Translation> Machine::fault(MachineCpu& cpu, const TraceRecord& record, Gva va,
+                                           Access how, Translation t) {
   constexpr int kMostFaults = 64;
   for (int i = 0; i < kMostFaults; ++i) {
     if (t.outcome != Outcome::kGuestFault || kernel_ == nullptr) return stuck(va, to_string(t));
@@ -170,7 +203,9 @@ absl::StatusOr<Translation> Machine::fault(MachineCpu& cpu, const TraceRecord& r
     if (absl::IsPermissionDenied(s)) s = kernel_->grant(cpu.id(), va, how.op);
     if (!s.ok()) {
       if (host_->free_bytes() < kFrameBytes) return stuck(va, s.message());
-      return absl::Status(s.code(), absl::StrFormat("%s: %s: %s", spec(), to_string(va), s.message()));
+      if (absl::IsInvalidArgument(s)) return not_of_program(record, how);
+      const std::string who = absl::IsInternal(s) ? spec() + ": " : "";
+      return absl::Status(s.code(), absl::StrFormat("%s%s: %s", who, to_string(va), s.message()));
     }
     if (log_ != nullptr) log_->access(cpu.id(), va, how.op, record.size, record.supervisor);
     t = cpu.vcpu().access(va, how);
@@ -181,14 +216,16 @@ absl::StatusOr<Translation> Machine::fault(MachineCpu& cpu, const TraceRecord& r
 
 absl::Status Machine::stuck(Gva va, absl::string_view why) const {
   const std::string text = absl::StrFormat("%s: %s: %s", spec(), to_string(va), why);
-  if (host_->free_bytes() < kFrameBytes) return absl::ResourceExhaustedError(text + ": host memory is full");
+  if (host_->free_bytes() < kFrameBytes)
+    return absl::ResourceExhaustedError(text + ": host memory is full");
   // The tables of a whole guest are the trace's, and so is what they point to.
   return kernel_ == nullptr ? absl::InvalidArgumentError(text) : absl::InternalError(text);
 }
 
 void Machine::move_data(MachineCpu& cpu, Gva va, AccessOp op, const Translation& t) {
   const Gpa at(t.gpa.value() & ~(kWordBytes - 1));
-  uint64_t* const word = t.trapped ? nullptr : host_->at<uint64_t>(Hpa(t.hpa.value() & ~(kWordBytes - 1)));
+  uint64_t* const word =
+      t.trapped ? nullptr : host_->at<uint64_t>(Hpa(t.hpa.value() & ~(kWordBytes - 1)));
   VcpuState& state = cpu.vcpu().state();
   if (op == AccessOp::kWrite) {
     const uint64_t value = mixed(++stores_ * 0x9e3779b97f4a7c15 + va.value());
@@ -212,8 +249,8 @@ void Machine::probe(MachineCpu& cpu, Gva va) {
   if (!measuring_) return;
   backend_shares_[cpu.id()] += difference(mmu_->counters(), backend_seen_);
   backend_seen_ = mmu_->counters();
-  probes_[cpu.id()].step(cpu_counters(cpu), cpu.caches() != nullptr ? &cpu.caches()->stats : nullptr,
-                         va.value());
+  probes_[cpu.id()].step(cpu_counters(cpu),
+                         cpu.caches() != nullptr ? &cpu.caches()->stats : nullptr, va.value());
 }
 
 /// Up to the next timer interrupt, and on from there.
@@ -232,7 +269,15 @@ absl::Status Machine::run_references(MachineCpu& cpu, absl::Span<const TraceReco
       case kWithExtras: s = run_span<kWithExtras>(cpu, span); break;
       default: s = run_span<kWithCaches | kWithExtras>(cpu, span); break;
     }
-    if (!s.ok()) return s;
+    if (!s.ok()) {
+      // access() has said where. It passes its record on by reference, so that is in the span.
+      const TraceRecord& record = *report_.ended_at;
+      if (!passed_over(record, s)) return s;
+      const auto before = static_cast<size_t>(&record - span.data());
+      cpu.records += before;
+      records.remove_prefix(before + 1);
+      continue;
+    }
     cpu.records += now;
     records.remove_prefix(now);
     if (options_.tick != 0 && kernel_ != nullptr && cpu.records % options_.tick == 0) {

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "traces/replay/machine_cpu.h"
 
+#include <algorithm>
+
 namespace gnomon {
 namespace {
 
 constexpr unsigned kWord = 8;
 constexpr uint64_t kPage = bytes_of(PageSize::k4K);
+
+// Indexed by RecordKind.
+constexpr AccessOp kFirstOp[] = {AccessOp::kFetch, AccessOp::kRead, AccessOp::kWrite, AccessOp::kRead};
 
 Gpa word_of(Gpa page, uint64_t offset) { return page.with_offset(PageSize::k4K, offset); }
 
@@ -28,13 +33,13 @@ bool MachineCpu::load_entry(Gpa at, uint64_t& entry) {
 }
 
 bool MachineCpu::store_entry(Gpa at, uint64_t entry) {
-  memory_.tables.insert(at.frame());
-  return store(at, entry);
+  log(EventKind::kTableWrite, at.value(), entry, 0, kWord);
+  return store_to_table(at, entry, kWord) == StoreResult::kDone;
 }
 
-bool MachineCpu::store(Gpa at, uint64_t value) {
-  log(EventKind::kTableWrite, at.value(), value, 0, kWord);
-  return memory_.mmu.write_physical(vcpu_.state(), at, value, kWord) == StoreResult::kDone;
+StoreResult MachineCpu::store_to_table(Gpa at, uint64_t value, unsigned size) {
+  memory_.tables.insert(at.frame());
+  return memory_.mmu.write_physical(vcpu_.state(), at, value, size);
 }
 
 bool MachineCpu::load_cr3(uint64_t value) {
@@ -62,45 +67,74 @@ Translation MachineCpu::access(Gva va, Access how) {
     memory_.log->access(id_, va, how.op, kWord, !how.user());
   }
   const Translation t = vcpu_.access(va, how);
-  if (caches_ != nullptr && t.ok()) caches_->data(t.hpa);
+  if (!t.ok()) return t;
+  if (caches_ != nullptr) caches_->data(t.hpa);
+  if (t.trapped && how.write()) [[unlikely]] store_same(t.gpa, kWord);
   return t;
 }
 
-/// Whether a backend may track the page as a table; from here on it is none. A store to such a page is a
-/// guest's store to a table, so it is made by this processor and counted, whether data is moved or not.
-bool MachineCpu::forget_table(Gpa page) { return memory_.tables.erase(page.frame()) != 0; }
+void MachineCpu::store_same(Gpa at, uint64_t bytes) {
+  unsigned size = static_cast<unsigned>(std::clamp<uint64_t>(bytes, 1, kPage - at.offset_in(PageSize::k4K)));
+  // A vector store, or what a recorder has put into one record, is one instruction, one exit and more than one entry,
+  // which no kernel stores at once: KVM takes it for data, whatever the alignment. So does a backend that is shown
+  // any eight bytes of it that lie in two entries.
+  if (size > kWord) {
+    size = kWord;
+    if (at.value() % kWord == 0) at = Gpa(at.value() + 1);
+  }
+  memory_.mmu.write_physical(vcpu_.state(), at, memory_.bytes(at, size), size);
+}
 
 void MachineCpu::copy_page(Gpa from, Gpa to) {
-  const bool tracked = forget_table(to);
-  if (!tracked && !memory_.move_data) return memory_.set_word(to, 0);
-  for (uint64_t offset = 0; offset < kPage; offset += kWord) {
-    const uint64_t word = memory_.move_data ? memory_.word(word_of(from, offset)) : 0;
-    if (tracked) {
-      store(word_of(to, offset), word);
-    } else {
-      memory_.set_word(word_of(to, offset), word);
-    }
-  }
+  log(EventKind::kCopyPage, to.value(), from.value());
+  fill_page(to, &from);
 }
 
 void MachineCpu::clear_page(Gpa page) {
-  const bool tracked = forget_table(page);
+  log(EventKind::kClearPage, page.value());
+  fill_page(page, nullptr);
+}
+
+/// With what `from` holds, or zeros. A backend may still track what has been a table, from here on no longer: there
+/// each store is the guest's own, made by this processor and counted, whether data is moved or not. Of others
+/// the contents matter only if data is moved; otherwise one store says that the page is in use.
+void MachineCpu::fill_page(Gpa page, const Gpa* from) {
+  const bool tracked = memory_.tables.erase(page.frame()) != 0;
   if (!tracked && !memory_.move_data) return memory_.set_word(page, 0);
   for (uint64_t offset = 0; offset < kPage; offset += kWord) {
+    const bool copied = from != nullptr && memory_.move_data;
+    const uint64_t word = copied ? memory_.word(word_of(*from, offset)) : 0;
     if (tracked) {
-      store(word_of(page, offset), 0);
+      memory_.mmu.write_physical(vcpu_.state(), word_of(page, offset), word, kWord);
     } else {
-      memory_.set_word(word_of(page, offset), 0);
+      memory_.set_word(word_of(page, offset), word);
     }
   }
 }
 
-uint64_t MachineMemory::word(Gpa at) {
+uint64_t MachineMemory::bytes(Gpa at, unsigned size) {
   uint64_t value = 0;
-  mmu.read_physical(side_, at, kWord, value);
+  mmu.read_physical(side_, at, size, value);
   return value;
 }
 
+uint64_t MachineMemory::word(Gpa at) { return bytes(at, kWord); }
+
 void MachineMemory::set_word(Gpa at, uint64_t value) { mmu.write_physical(side_, at, value, kWord); }
+
+void MachineCpu::foresee(absl::Span<const TraceRecord> coming) {
+  Tlb* const tlb = vcpu_.tlb();
+  if (!foresees_ || tlb == nullptr) return;
+  std::array<Gva, Foresight::kMost> pages;
+  size_t count = 0;
+  for (const TraceRecord& r : coming) {
+    if (tlb->expects_hit(r.address, kFirstOp[static_cast<size_t>(r.kind)])) continue;
+    pages[count] = r.address;
+    if (++count < pages.size()) continue;
+    memory_.mmu.foresee(vcpu_.state(), foresight_, pages);
+    count = 0;
+  }
+  memory_.mmu.foresee(vcpu_.state(), foresight_, absl::MakeConstSpan(pages.data(), count));
+}
 
 }  // namespace gnomon

@@ -9,8 +9,10 @@
 #include "absl/container/flat_hash_set.h"
 #include "gnomon/backend.h"
 #include "gnomon/cache/hierarchy.h"
+#include "gnomon/foresight.h"
 #include "gnomon/guest/cpu.h"
 #include "gnomon/memory/p2m.h"
+#include "gnomon/traces/record.h"
 #include "gnomon/vcpu.h"
 #include "traces/replay/guest_log.h"
 
@@ -30,6 +32,7 @@ class MachineMemory {
 
   /// What the guest reads and stores there, without any of it being counted.
   uint64_t word(Gpa at);
+  uint64_t bytes(Gpa at, unsigned size);  ///< 1..8, within one page
   void set_word(Gpa at, uint64_t value);
   /// Frames that the host backed for set_word.
   uint64_t frames_backed() const { return side_.counters[Counter::kFramesBacked]; }
@@ -37,8 +40,8 @@ class MachineMemory {
   Backend& mmu;
   const bool move_data;
   GuestLog* const log;  ///< may be null
-  /// Frames that the kernel has stored table entries to since it last cleared them: a backend may still
-  /// track them.
+  /// Frames that the kernel has stored table entries to since it last cleared or copied to them: a backend may
+  /// still track them.
   absl::flat_hash_set<uint64_t> tables;
 
  private:
@@ -66,8 +69,16 @@ class MachineCpu final : public GuestCpu {
   void copy_page(Gpa from, Gpa to) override;
   void clear_page(Gpa page) override;
 
+  /// A store of `size` bytes (1..8, within one page) to a table. Not written down.
+  StoreResult store_to_table(Gpa at, uint64_t value, unsigned size);
+  /// A trapped store of so many bytes, as far as they lie in the page, of what is there already.
+  void store_same(Gpa at, uint64_t bytes);
+
   Vcpu<Backend>& vcpu() { return vcpu_; }
   const Vcpu<Backend>& vcpu() const { return vcpu_; }
+  /// Tells the backend of accesses to come, if enough of them have missed the TLB of late for that to pay.
+  void foresee(absl::Span<const TraceRecord> coming);
+  void note_missed(size_t missed, size_t of) { foresees_ = missed * kForeseeFrom > of; }
   CacheHierarchy* caches() { return caches_.get(); }
   const CacheHierarchy* caches() const { return caches_.get(); }
 
@@ -77,11 +88,14 @@ class MachineCpu final : public GuestCpu {
   void log(EventKind kind, uint64_t address, uint64_t value = 0, uint64_t extra = 0,
            uint32_t flags = 0);
 
-  bool store(Gpa at, uint64_t value);
-  bool forget_table(Gpa page);
+  void fill_page(Gpa page, const Gpa* from);
+
+  static constexpr size_t kForeseeFrom = 32;  ///< one in so many misses
 
   unsigned id_;
   MachineMemory& memory_;
+  Foresight foresight_;
+  bool foresees_ = false;
   std::unique_ptr<CacheHierarchy> caches_;
   Vcpu<Backend> vcpu_;
 };

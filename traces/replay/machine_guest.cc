@@ -14,6 +14,9 @@ absl::Status Machine::guest_event(MachineCpu& cpu, const TraceEvent& event) {
   const auto refused = [&](absl::string_view what) {
     return absl::InvalidArgumentError(absl::StrFormat("%s: %s", info(event.kind).name, what));
   };
+  const auto is_page = [&](Gpa gpa) {
+    return gpa.offset_in(PageSize::k4K) == 0 && p2m_->frame_index(gpa) != P2m::kNoIndex;
+  };
   switch (event.kind) {
     case EventKind::kTableWrite:
     case EventKind::kTableRead: {
@@ -29,9 +32,11 @@ absl::Status Machine::guest_event(MachineCpu& cpu, const TraceEvent& event) {
         const bool done = mmu_->read_physical(state, at, event.flags, value);
         return done ? absl::OkStatus() : refused("no memory there");
       }
-      const StoreResult result = mmu_->write_physical(state, at, value, event.flags);
+      const StoreResult result = cpu.store_to_table(at, value, event.flags);
       if (result == StoreResult::kDone) return absl::OkStatus();
-      return refused(result == StoreResult::kRefused ? "the hypervisor refuses it" : "no memory there");
+      if (result != StoreResult::kRefused) return refused("no memory there");
+      return absl::FailedPreconditionError(
+          absl::StrFormat("%s: %s refuses it", info(event.kind).name, spec()));
     }
     case EventKind::kCr3:
       return cpu.load_cr3(event.value) ? absl::OkStatus() : refused("#GP: not a value for CR3");
@@ -47,6 +52,16 @@ absl::Status Machine::guest_event(MachineCpu& cpu, const TraceEvent& event) {
       return cpu.load_controls(event.value, event.extra, event.address)
                  ? absl::OkStatus()
                  : refused("#GP: not values for CR0, CR4 and EFER");
+    case EventKind::kClearPage:
+    case EventKind::kCopyPage: {
+      const bool copy = event.kind == EventKind::kCopyPage;
+      const Gpa page(event.address);
+      const Gpa from(copy ? event.value : event.address);
+      if (!is_page(page) || !is_page(from)) return refused("not a page of the guest's memory");
+      copy ? cpu.copy_page(from, page) : cpu.clear_page(page);
+      // Only the host can be in the way.
+      return p2m_->lookup(page).is_ram() ? absl::OkStatus() : refused("no memory there");
+    }
     case EventKind::kGuest: return absl::OkStatus();
     default: return refused("not an event of a whole guest");
   }

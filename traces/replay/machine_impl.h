@@ -36,6 +36,7 @@ class Machine final : public ReplayMachine {
                           absl::Span<const TraceEvent> events) override {
     return run_all(group, records, events, /*references=*/false);
   }
+  const RunReport& last_run() const override { return report_; }
   void measure(bool on) override;
   Counters counters() const override;
   GuestStats guest_stats() const override;
@@ -57,10 +58,11 @@ class Machine final : public ReplayMachine {
   absl::Status run_span(MachineCpu& cpu, absl::Span<const TraceRecord> records);
   template <Features kFeatures>
   absl::Status access(MachineCpu& cpu, const TraceRecord& record, Gva va, AccessOp op);
-  void store_again(MachineCpu& cpu, Gpa gpa, AccessOp op);
+  void store_again(MachineCpu& cpu, const TraceRecord& record, Gva va, Gpa gpa, AccessOp op);
   absl::StatusOr<Translation> fault(MachineCpu& cpu, const TraceRecord& record, Gva va, Access how,
                                     Translation t);
   absl::Status stuck(Gva va, absl::string_view why) const;
+  bool passed_over(const TraceRecord& record, const absl::Status& status);
   unsigned processor_of(uint32_t group) const;
   absl::Status schedule(uint32_t group, MachineCpu*& cpu);
   absl::Status handle(uint32_t group, const TraceEvent& event, MachineCpu*& cpu);
@@ -85,6 +87,7 @@ class Machine final : public ReplayMachine {
   std::unique_ptr<GuestKernel> kernel_;
   std::vector<Stream> streams_;  // by group
   Features features_ = 0;
+  RunReport report_;
   uint64_t stores_ = 0;  // made so far: each leaves another number
   uint64_t loads_digest_ = 0;
 

@@ -2,6 +2,7 @@
 #ifndef GNOMON_REPLAY_MACHINE_H_
 #define GNOMON_REPLAY_MACHINE_H_
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -43,8 +44,21 @@ struct MachineOptions {
   const CostModel* timeline_prices = nullptr;
   /// Everything the guest does is written there as a trace of a whole guest. Costs time.
   TraceWriter* guest_trace = nullptr;
+  /// Records that cannot be (RunReport) are left out and counted, instead of ending the run.
+  bool lenient = false;
 
   static constexpr unsigned kMaxVcpus = 64;
+};
+
+/// What became of the records of one run() or run_events(). Pointers go into what was given.
+struct RunReport {
+  /// Records that the guest does not take, whatever the backend: mappings, forks and table accesses that
+  /// cannot be, addresses that are not the program's. Nothing of them happens.
+  uint64_t rejected = 0;
+  std::array<uint64_t, 3> rejected_references{};  ///< of them, by AccessOp
+  const TraceRecord* first_rejected = nullptr;
+  std::string reason;  ///< why that one was not taken
+  const TraceRecord* ended_at = nullptr;  ///< the run ended there with an error
 };
 
 /// One simulated machine with one MMU backend, whose guest does what traces say. Machines that are given
@@ -58,13 +72,16 @@ class ReplayMachine {
 
   /// Runs records of one stream; `group` tells streams apart (traces, copies of a trace). Event records
   /// index into `events`. Errors: ResourceExhausted (the guest or the host ran out of memory),
-  /// InvalidArgument (an event that cannot be), Internal (the backend answered what cannot be). Then the
-  /// machine cannot go on.
+  /// InvalidArgument (a record that cannot be; not when lenient), FailedPrecondition (the machine or its
+  /// backend is not one for this trace), Internal (the backend answered what cannot be). Then the machine
+  /// cannot go on. The text does not say which record it was: last_run() does.
   virtual absl::Status run(uint32_t group, absl::Span<const TraceRecord> records,
                            absl::Span<const TraceEvent> events) = 0;
   /// Runs the events and leaves the references out.
   virtual absl::Status run_events(uint32_t group, absl::Span<const TraceRecord> records,
                                   absl::Span<const TraceEvent> events) = 0;
+
+  virtual const RunReport& last_run() const = 0;
 
   /// Counts from here on, or no longer; sums over several stretches. Caches stay as they are.
   virtual void measure(bool on) = 0;

@@ -22,7 +22,7 @@ struct ReplaySetup {
   std::vector<std::string> traces;  ///< as for open_trace; each is a stream of its own
   std::string format;               ///< of all of them; empty: by content
   ReadMode mode = ReadMode::kStrict;
-  MachineOptions machine;           ///< `backend`, `whole_guest` are set by replay()
+  MachineOptions machine;           ///< `backend`, `whole_guest`, `lenient` are set by replay()
   CostModel cost;                   ///< of the cycles in the series
   unsigned copies = 1;              ///< each trace runs so many times at once, each in its own processes
   uint64_t slice = 100'000;         ///< references before the next stream has its turn; with one stream unused
@@ -41,6 +41,9 @@ struct TraceSummary {
   TraceInfo info;
   ReadStats stats;
   std::string name;
+  /// Lenient: records that the guest did not take (RunReport), in all copies, and the first: what and where.
+  uint64_t rejected = 0;
+  std::string first_rejected;
 };
 
 /// What one machine counted.
@@ -59,7 +62,7 @@ struct ReplayResult {
 
 struct SessionResult {
   std::vector<TraceSummary> traces;
-  std::array<uint64_t, 3> references{};  ///< counted, by AccessOp, over all streams
+  std::array<uint64_t, 3> references{};  ///< run and counted, by AccessOp, over all streams
   uint64_t skipped = 0;
   uint64_t warmed_up = 0;
   std::vector<ReplayResult> machines;  ///< in the order of the backends
@@ -77,9 +80,13 @@ struct ReplayProgress {
 
 /// Reads the traces once, from front to back, and runs one machine for each backend. Errors are for the
 /// user: those of open_trace, the reader, create and run, with the name of the trace and the number of
-/// the reference.
+/// the record. Internal: the backends do not reject the same records of a trace of programs.
 absl::StatusOr<SessionResult> replay(const ReplaySetup& setup, absl::Span<const std::string> backends,
                                      ReplayProgress* progress = nullptr);
+
+/// Internal if one of the replays of the same traces rejected what the other took. Whole guests may: what
+/// they read from stale translations is the backend's choice.
+absl::Status check_rejected(const SessionResult& a, const SessionResult& b);
 
 /// The first difference between the guest memories of two results that were audited; empty if none.
 std::string compare_memory(const ReplayResult& a, const ReplayResult& b);
