@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The verbs `convert` and `gen`: a trace from one format, or from a generator, into another.
+#include <sys/stat.h>
+
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
@@ -10,6 +12,7 @@
 #include "gnomon/traces/trace_reader.h"
 #include "tools/commands.h"
 #include "tools/copy_trace.h"
+#include "tools/format_option.h"
 #include "tools/json_text.h"
 #include "tools/output.h"
 #include "tools/table.h"
@@ -18,6 +21,16 @@
 
 namespace gnomon::tools {
 namespace {
+
+/// Bytes of the file that was written: a writer does not know what compression makes of its own.
+uint64_t bytes_of_output(const TraceTarget& target, uint64_t written) {
+  struct stat info = {};
+  if (compressed_suffix(target.path).empty() || stat(target.path.c_str(), &info) != 0 ||
+      !S_ISREG(info.st_mode)) {
+    return written;
+  }
+  return static_cast<uint64_t>(info.st_size);
+}
 
 /// Reads the options that both verbs have, copies, and reports.
 absl::StatusOr<int> copy(const Arguments& arguments, TraceReader& reader, const TraceTarget& where) {
@@ -40,6 +53,7 @@ absl::StatusOr<int> copy(const Arguments& arguments, TraceReader& reader, const 
   }
   const absl::StatusOr<CopyResult> done = copy_trace(reader, target, options);
   if (!done.ok()) return done.status();
+  const uint64_t bytes = bytes_of_output(target, done->bytes);
   if (reader.stats().left_out > 0) {
     print_warning(absl::StrCat(with_separators(reader.stats().left_out), " left out in reading; the first: ",
                                reader.stats().first_fault));
@@ -55,18 +69,18 @@ absl::StatusOr<int> copy(const Arguments& arguments, TraceReader& reader, const 
                                              {"output", target.path},
                                              {"references", done->references},
                                              {"events", done->events},
-                                             {"bytes", done->bytes},
+                                             {"bytes", bytes},
                                              {"left_out_reading", reader.stats().left_out},
                                              {"left_out_writing", done->left_out}};
     return write_result(json_text(document), kSuccess);
   }
   if (target.path != "-" && !options.quiet) {
     const double per = done->references == 0 ? 0
-                                             : static_cast<double>(done->bytes) /
+                                             : static_cast<double>(bytes) /
                                                    static_cast<double>(done->references);
     print_message(absl::StrFormat("%s: %s references and %s events, %s bytes (%.2f a reference)", target.path,
                                   with_separators(done->references), with_separators(done->events),
-                                  with_separators(done->bytes), per));
+                                  with_separators(bytes), per));
   }
   return kSuccess;
 }
@@ -82,6 +96,7 @@ int run_convert(const Arguments& arguments) {
   const std::string from = arguments.text("--from");
   const TraceTarget target{arguments.text("OUTPUT"), arguments.text("--to")};
   if (absl::Status s = json_and_stdout(arguments, target); !s.ok()) return report_failure(s);
+  if (absl::Status s = check_format(arguments, "--from"); !s.ok()) return report_failure(s);
   const ReadMode mode = arguments.given("--lenient") ? ReadMode::kLenient : ReadMode::kStrict;
   absl::StatusOr<std::unique_ptr<TraceReader>> reader = open_trace(arguments.text("INPUT"), {from, mode});
   if (!reader.ok()) return report_failure(reader.status());
@@ -106,7 +121,10 @@ int list_generators(const Arguments& arguments) {
 }
 
 int run_gen(const Arguments& arguments) {
-  if (!arguments.given("PATTERN")) return list_generators(arguments);
+  if (!arguments.given("PATTERN")) {
+    if (!arguments.given("--output")) return list_generators(arguments);
+    return report_failure(absl::InvalidArgumentError("gen: PATTERN is missing; `gnomon gen` lists them"));
+  }
   const TraceTarget target{arguments.text("OUTPUT"), arguments.text("--to")};
   if (absl::Status s = json_and_stdout(arguments, target); !s.ok()) return report_failure(s);
   absl::StatusOr<std::unique_ptr<TraceReader>> reader = create_generator(arguments.text("PATTERN"));
@@ -119,13 +137,16 @@ constexpr OptionSpec kLevel = {"--level", 0, "N", "9", "zstd level of a .gtrace,
 constexpr OptionSpec kTo = {"--to", 0, "NAME", "", "format to write; by default that of the file's suffix", false,
                             output_words};
 
+constexpr OptionSpec kOutput = {"--output", 'o', kFileValue, "", "the same as OUTPUT"};
+
 constexpr OptionSpec kConvertOptions[] = {
     {"INPUT", 0, kFileValue, "", "a trace in any format that is read, compressed or not, - or gen:PATTERN"},
-    {"OUTPUT", 0, kFileValue, "", "the file to write, or - for standard output"},
+    {"OUTPUT", 0, kFileValue, "", "the file to write, compressed if it ends in .gz, .xz, .zst or .bz2; - for standard output"},
+    kOutput,
     {"--from", 0, "NAME", "", "format of the input; by default told by its content", false, format_words},
     kTo,
     kLevel,
-    {"--skip", 0, "N", "0", "leave out the first N references, and the events before them"},
+    {"--skip", 0, "N", "0", "leave out the first N references; the mappings made by then are kept"},
     {"--limit", 0, "N", "0", "write N references, then stop; 0: to the end"},
     {"--lenient", 0, "", "", "leave out what is damaged in the input, and count it"},
     kJsonOption,
@@ -134,11 +155,13 @@ constexpr OptionSpec kConvertOptions[] = {
 constexpr Example kConvertExamples[] = {
     {"gnomon convert trace.champsimtrace.xz trace.gtrace", "another tool's trace, made small and fast to read"},
     {"gnomon convert sort.gtrace - --to csv | head", "a look at the records"},
+    {"gnomon convert sort.gtrace -o sort.csv.gz", "for other programs, compressed"},
     {"gnomon convert sort.gtrace part.gtrace --skip 10M --limit 1M", "a piece of a trace"},
 };
 constexpr OptionSpec kGenOptions[] = {
     {"PATTERN", 0, "", "none", "PATTERN,KEY=VALUE,...; without it the patterns are listed", false, pattern_words},
-    {"OUTPUT", 0, kFileValue, "-", "the file to write, or - for a pipe"},
+    {"OUTPUT", 0, kFileValue, "-", "the file to write, compressed if it ends in .gz, .xz, .zst or .bz2; - for a pipe"},
+    kOutput,
     kTo,
     kLevel,
     kJsonOption,

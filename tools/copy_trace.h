@@ -22,7 +22,7 @@ absl::StatusOr<std::unique_ptr<TraceWriter>> create_trace(const TraceTarget& tar
                                                           const TraceInfo& info);
 
 struct CopyOptions {
-  uint64_t skip = 0;   ///< references left out, with their events
+  uint64_t skip = 0;   ///< references left out; the state that they leave is kept (KeptState, KeptGuest)
   uint64_t limit = 0;  ///< references copied; 0: all
   bool quiet = false;
 };
@@ -32,7 +32,7 @@ struct CopyResult {
   uint64_t bytes = 0;     ///< written
   uint64_t left_out = 0;  ///< of what was read: the target's format has no place for it
 };
-/// Copies a trace to its end. The target is made once the trace has said what it is.
+/// Copies a trace to its end, or a window of it. The target is made once the trace has said what it is.
 absl::StatusOr<CopyResult> copy_trace(TraceReader& reader, const TraceTarget& target,
                                       const CopyOptions& options);
 

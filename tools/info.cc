@@ -11,6 +11,7 @@
 #include "absl/strings/str_format.h"
 #include "gnomon/traces/formats.h"
 #include "tools/commands.h"
+#include "tools/format_option.h"
 #include "tools/json_text.h"
 #include "tools/output.h"
 #include "tools/progress.h"
@@ -162,6 +163,7 @@ int run_info(const Arguments& arguments) {
   if (std::count(paths.begin(), paths.end(), "-") > 1) {
     return report_failure(absl::InvalidArgumentError("standard input (-) is named twice"));
   }
+  if (absl::Status s = check_format(arguments, "--format"); !s.ok()) return report_failure(s);
   for (const std::string& path : paths) {
     const ReadMode mode = arguments.given("--lenient") ? ReadMode::kLenient : ReadMode::kStrict;
     const std::string format = arguments.text("--format");

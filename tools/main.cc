@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <csignal>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "tools/commands.h"
 #include "tools/output.h"
+#include "tools/signals.h"
 
 namespace gnomon::tools {
 namespace {
@@ -34,7 +34,11 @@ int run(std::vector<std::string> words) {
 }  // namespace gnomon::tools
 
 int main(int argc, char** argv) {
-  // A reader that goes away is reported like any other failed write.
-  std::signal(SIGPIPE, SIG_IGN);
-  return gnomon::tools::run(std::vector<std::string>(argv + (argc > 0 ? 1 : 0), argv + argc));
+  gnomon::tools::handle_signals();
+  const int code =
+      gnomon::tools::run(std::vector<std::string>(argv + (argc > 0 ? 1 : 0), argv + argc));
+  if (code == gnomon::tools::kFailure && gnomon::tools::reader_gone()) {
+    gnomon::tools::end_by_sigpipe();
+  }
+  return code;
 }

@@ -85,6 +85,9 @@ std::string manual_page() {
       ".SH EXIT STATUS\n.TP\n.B 0\nDone.\n.TP\n.B 1\nDone, and the answer is no: an audit found "
       "something.\n"
       ".TP\n.B 2\nWrong use, bad input, or no way to go on.\n"
+      ".TP\n.B 129, 130, 141, 143\nEnded by SIGHUP, SIGINT, SIGPIPE (the reader of the output went "
+      "away; there is no message)\nor SIGTERM. Files that were not finished are removed; a recording "
+      "is kept.\n"
       ".SH TRACE FORMATS\nTraces are recognized by their content, except where it says otherwise, "
       "and may be\n"
       "compressed with gzip, xz, zstd, bzip2 or zip.\n";

@@ -112,12 +112,29 @@ absl::Status parse_error(const Verb& verb, const CLI::ParseError& error) {
   return absl::InvalidArgumentError(text);
 }
 
+/// The option that gives a positional argument, too: --output of OUTPUT. Null: there is none.
+const OptionSpec* other_way(const Verb& verb, const OptionSpec& positional) {
+  for (const OptionSpec& o : verb.options) {
+    if (!o.positional() && absl::EqualsIgnoreCase(o.name.substr(2), positional.name)) return &o;
+  }
+  return nullptr;
+}
+
 /// Gives the words without dashes to the positional arguments, in their order.
 absl::Status add_positionals(const Verb& verb, std::vector<std::string> words,
                              Arguments& arguments) {
   size_t next = 0;
   for (const OptionSpec& o : verb.options) {
     if (!o.positional()) continue;
+    const OptionSpec* const other = other_way(verb, o);
+    if (other != nullptr && arguments.given(other->name)) {
+      if (next < words.size()) {
+        return absl::InvalidArgumentError(
+            absl::StrCat(other->name, " and the argument '", words[next], "' exclude each other"));
+      }
+      arguments.add(o.name, arguments.text(other->name));
+      continue;
+    }
     if (next == words.size() && o.fallback.empty()) {
       return absl::InvalidArgumentError(absl::StrCat(o.name, " is missing"));
     }
@@ -170,7 +187,6 @@ absl::StatusOr<Arguments> parse_arguments(const Verb& verb, std::vector<std::str
     if (word.size() > 1 && word[0] == '-') return unknown_option(verb, word);
   }
   std::move(verbatim.begin(), verbatim.end(), std::back_inserter(positionals));
-  if (absl::Status s = add_positionals(verb, std::move(positionals), arguments); !s.ok()) return s;
   for (const auto& [spec, option] : options) {
     if (option->count() == 0) continue;
     for (const std::string& value : option->results()) {
@@ -180,6 +196,7 @@ absl::StatusOr<Arguments> parse_arguments(const Verb& verb, std::vector<std::str
       arguments.add(spec->name, value);
     }
   }
+  if (absl::Status s = add_positionals(verb, std::move(positionals), arguments); !s.ok()) return s;
   return arguments;
 }
 

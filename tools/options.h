@@ -30,7 +30,9 @@ inline constexpr absl::string_view kCommandValue = "COMMAND";
 using Words = std::vector<std::string> (*)();
 
 struct OptionSpec {
-  absl::string_view name;  ///< "--tlb"; without dashes it is a positional argument: "TRACE"
+  /// "--tlb"; without dashes it is a positional argument: "TRACE". An option of a positional argument's
+  /// name, --output of OUTPUT, is another way to give it.
+  absl::string_view name;
   char letter = 0;         ///< short form, 0 for none
   /// What the value is called in help; empty for a switch. kFileValue and kCommandValue (of
   /// positional arguments too) are also what a shell completes.

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "tools/options.h"
+#include "tools/signals.h"
 
 namespace gnomon::tools {
 
@@ -17,6 +18,8 @@ int write_result(absl::string_view text, int code) {
   errno = 0;
   const bool written = fwrite(text.data(), 1, text.size(), stdout) == text.size();
   if (written && fflush(stdout) == 0) return code;
+  if (errno == EPIPE) note_reader_gone();
+  if (reader_gone()) return kFailure;
   print_message(absl::StrCat("cannot write the result: ", strerror(errno)));
   return kFailure;
 }
@@ -41,7 +44,8 @@ void print_message(absl::string_view text) {
 void print_warning(absl::string_view text) { print_message(absl::StrCat("warning: ", text)); }
 
 int report_failure(const absl::Status& status) {
-  print_message(status.message());
+  if (absl::IsAborted(status)) note_reader_gone();
+  if (!reader_gone()) print_message(status.message());
   return kFailure;
 }
 

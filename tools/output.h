@@ -10,7 +10,7 @@
 namespace gnomon::tools {
 
 /// Writes a result to standard output, all of it, and returns `code`; kFailure with a message if it
-/// cannot be written (full disk, reader gone).
+/// cannot be written (full disk), and without one if its reader has gone (signals.h).
 int write_result(absl::string_view text, int code);
 
 /// `text` on one line and without control characters, which are shown as \xNN: names and notes in
@@ -20,7 +20,7 @@ std::string printable(absl::string_view text);
 /// "gnomon: ..." on standard error: one line.
 void print_message(absl::string_view text);
 void print_warning(absl::string_view text);
-/// The same for an error; returns kFailure.
+/// The same for an error, but not for a reader that has gone; returns kFailure.
 int report_failure(const absl::Status& status);
 
 }  // namespace gnomon::tools

@@ -11,7 +11,7 @@
 namespace gnomon::tools {
 
 /// A line on standard error that is written over: references done, rate, time left where the end is
-/// known. Only on a terminal.
+/// known. Only on a terminal, and one at a time.
 class Progress {
  public:
   explicit Progress(bool wanted);
@@ -28,10 +28,12 @@ class Progress {
   using Clock = std::chrono::steady_clock;
 
   bool on_;
-  bool shown_ = false;
   Clock::time_point start_ = Clock::now();
   Clock::time_point last_ = start_;
 };
+
+/// Wipes the line, if there is one. Safe in a signal handler.
+void erase_progress();
 
 }  // namespace gnomon::tools
 

@@ -4,6 +4,7 @@
 #include "gnomon/traces/recorder.h"
 
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -13,6 +14,7 @@
 #include "tools/json_text.h"
 #include "tools/output.h"
 #include "tools/progress.h"
+#include "tools/signals.h"
 #include "tools/units.h"
 #include "tools/words.h"
 
@@ -61,8 +63,12 @@ absl::StatusOr<int> record(const Arguments& arguments) {
       create_trace({path, arguments.text("--to"), static_cast<int>(*level)}, about);
   if (!writer.ok()) return writer.status();
 
+  // The recorder takes the signals over only while it runs. Ctrl-C as the program starts must not
+  // be lost, and as it ends must not cost the recording.
+  std::optional<SignalsNoted> noted(std::in_place);
   Progress line(!arguments.given("--quiet"));
   options.progress = [&](const RecordProgress& p) {
+    noted->hand_on();
     line.update(p.references, std::nullopt,
                 absl::StrFormat(", %.1f MB written, %d %s", 1e-6 * static_cast<double>(p.bytes_written),
                                 p.processes_alive, p.processes_alive == 1 ? "process" : "processes"));
@@ -71,7 +77,10 @@ absl::StatusOr<int> record(const Arguments& arguments) {
   line.erase();
   // Without a program there is no trace; once there were records, they are kept whatever happened.
   if (!result.ok() && never_ran(result.status())) return result.status();
+  // A reader of a pipe may keep us waiting; there is no file then that a signal could cost.
+  if (path == "-") noted.reset();
   if (absl::Status s = (*writer)->finish(); !s.ok()) return s;
+  noted.reset();
   if (!result.ok()) {
     return absl::Status(result.status().code(),
                         absl::StrCat(result.status().message(), " (", path, " holds what came before)"));

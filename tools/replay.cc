@@ -28,21 +28,28 @@ using Sink = std::unique_ptr<ByteSink>;
 
 /// What is written and collected beside the result.
 struct Extras {
-  Sink html, json, csv, trace;  ///< null: not wanted
-  Timeline timeline;            ///< of one backend in one replay
+  Sink html, json, csv, trace, guest;  ///< null: not wanted
+  Timeline timeline;                   ///< of one backend in one replay
   std::unique_ptr<TraceWriter> guest_trace;
 };
 
 /// A file that cannot be written is better met before the replay than after it.
 absl::Status create_sinks(const ReportPlan& report, Extras& extras) {
-  const std::pair<const std::string&, Sink&> wanted[] = {{report.html, extras.html},
-                                                         {report.json, extras.json},
-                                                         {report.csv, extras.csv},
-                                                         {report.trace, extras.trace}};
-  for (const auto& [path, sink] : wanted) {
+  const struct {
+    absl::string_view option;
+    const std::string& path;
+    Sink& sink;
+  } wanted[] = {{"--export-html", report.html, extras.html},
+                {"--export-json", report.json, extras.json},
+                {"--export-csv", report.csv, extras.csv},
+                {"--export-trace", report.trace, extras.trace},
+                {"--export-guest", report.guest_trace, extras.guest}};
+  for (const auto& [option, path, sink] : wanted) {
     if (path.empty()) continue;
     absl::StatusOr<Sink> created = create_sink(path);
-    if (!created.ok()) return created.status();
+    if (!created.ok()) {
+      return absl::Status(created.status().code(), absl::StrCat(option, ": ", created.status().message()));
+    }
     sink = *std::move(created);
   }
   return absl::OkStatus();
@@ -62,13 +69,11 @@ absl::Status prepare(const ReportPlan& report, std::vector<ReplayPlan>& plans, E
     plan.setup.machine.timeline_prices = &plan.setup.cost;
   }
   if (!report.guest_trace.empty()) {
-    absl::StatusOr<std::unique_ptr<ByteSink>> sink = create_sink(report.guest_trace);
-    if (!sink.ok()) return sink.status();
     TraceInfo about;
     about.program = absl::StrCat("a guest that runs ", plan.setup.traces.front());
     about.recorder = absl::StrCat("gnomon ", version());
     about.guest = true;
-    auto writer = create_gtrace_writer(*std::move(sink), about);
+    auto writer = create_gtrace_writer(std::move(extras.guest), about);
     if (!writer.ok()) return writer.status();
     extras.guest_trace = *std::move(writer);
     plan.setup.machine.guest_trace = extras.guest_trace.get();
@@ -99,6 +104,10 @@ std::vector<std::string> warnings_of(absl::Span<const ReportEntry> entries) {
       if (t.stats.left_out > 0) {
         add(absl::StrCat(t.name, ": ", with_separators(t.stats.left_out),
                          " left out; the first: ", t.stats.first_fault));
+      }
+      if (t.rejected > 0) {
+        add(absl::StrCat(t.name, ": ", with_separators(t.rejected),
+                         " rejected by the guest; the first: ", t.first_rejected));
       }
       if (t.info.physical) {
         add(absl::StrCat(t.name, ": its addresses are physical; they were taken as virtual"));
@@ -182,6 +191,8 @@ absl::StatusOr<int> replay_and_report(Arguments arguments) {
   if (!workers.ok()) return workers.status();
   if (*workers > 256) return absl::InvalidArgumentError("--jobs: not between 0 and 256");
 
+  if (absl::Status s = replay_plan(arguments).status(); !s.ok()) return s;
+
   const std::vector<SweepPoint> points = sweep_points(*axes);
   std::vector<ReplayPlan> plans;
   for (const SweepPoint& point : points) {
@@ -192,7 +203,9 @@ absl::StatusOr<int> replay_and_report(Arguments arguments) {
       }
     }
     absl::StatusOr<ReplayPlan> plan = replay_plan(here);
-    if (!plan.ok()) return plan.status();
+    if (!plan.ok()) {  // without the point there was nothing to object to
+      return absl::InvalidArgumentError(absl::StrCat("--sweep: ", plan.status().message()));
+    }
     plans.push_back(*std::move(plan));
   }
   if (absl::Status s = check_inputs(plans); !s.ok()) return s;

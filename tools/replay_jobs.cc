@@ -57,6 +57,7 @@ class Jobs {
     for (const ReplayPlan& plan : plans) {
       SessionResult whole = *std::move(job->result);
       for (++job; whole.machines.size() < plan.backends.size(); ++job) {
+        if (absl::Status s = check_rejected(whole, *job->result); !s.ok()) return s;
         for (ReplayResult& machine : job->result->machines) whole.machines.push_back(std::move(machine));
       }
       results.push_back(std::move(whole));

@@ -25,9 +25,11 @@ Json traces_to_json(const SessionResult& r) {
                   {"bytes", t.stats.bytes},
                   {"records", t.stats.records},
                   {"events", t.stats.events},
-                  {"left_out", t.stats.left_out}};
+                  {"left_out", t.stats.left_out},
+                  {"rejected", t.rejected}};
     if (!t.stats.warning.empty()) trace["warning"] = t.stats.warning;
     if (!t.stats.first_fault.empty()) trace["first_fault"] = t.stats.first_fault;
+    if (!t.first_rejected.empty()) trace["first_rejected"] = t.first_rejected;
     traces.push_back(std::move(trace));
   }
   return traces;

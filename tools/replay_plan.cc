@@ -12,6 +12,8 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "gnomon/backend.h"
+#include "gnomon/memory/host_memory.h"
+#include "gnomon/memory/p2m.h"
 #include "gnomon/tlb/presets.h"
 #include "gnomon/traces/formats.h"
 #include "tools/suggest.h"
@@ -24,7 +26,6 @@ constexpr uint64_t kLeastMemory = 64 << 10;
 constexpr uint64_t kMostMemory = uint64_t{64} << 30;
 constexpr uint64_t kMostCopies = 4096;
 constexpr uint64_t kNoBound = ~uint64_t{0};
-constexpr absl::string_view kTraceKey = "trace";  // the axis of --each
 constexpr size_t kMostSweepPoints = 10'000;
 
 struct Range {
@@ -59,12 +60,23 @@ absl::StatusOr<PageSize> host_page(const Arguments& arguments) {
   return absl::InvalidArgumentError(absl::StrCat("--host-page: '", arguments.text("--host-page"), "' is none of 4K, 2M and 1G"));
 }
 
+/// A backend is made to see what it says of its options, for a machine that is never run.
+absl::Status check_backend_options(const std::string& spec) {
+  constexpr uint64_t kLittle = 1 << 20;
+  const absl::StatusOr<std::unique_ptr<HostMemory>> host = HostMemory::create(kLittle);
+  if (!host.ok()) return host.status();
+  P2m p2m(**host);
+  const absl::Status status = create_backend(spec, p2m).status();
+  if (!absl::IsInvalidArgument(status)) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(spec, ": ", status.message()));
+}
+
 /// So that a mistake is met before the traces are opened.
 absl::Status check_backend(const std::string& spec) {
   std::vector<absl::string_view> known;
   for (const BackendInfo& b : backends()) known.push_back(b.name);
   const std::string name = spec.substr(0, spec.find(':'));
-  if (absl::c_linear_search(known, name)) return absl::OkStatus();
+  if (absl::c_linear_search(known, name)) return check_backend_options(spec);
   const std::string hint = did_you_mean(name, known);
   return absl::InvalidArgumentError(
       absl::StrCat("unknown backend '", name, "'",

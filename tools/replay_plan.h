@@ -32,6 +32,9 @@ struct ReportPlan {
   std::string html, json, csv, trace, guest_trace;  ///< files; empty: not wanted
 };
 
+/// The key of --each.
+inline constexpr absl::string_view kTraceKey = "trace";
+
 /// One key of --sweep and the values it takes.
 struct SweepAxis {
   std::string key;

@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
-#include <cmath>
-#include <limits>
-#include <optional>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_join.h"
 #include "tools/output.h"
+#include "tools/rank.h"
 #include "tools/replay_report.h"
 #include "tools/report_rows.h"
 #include "tools/table.h"
@@ -21,8 +18,6 @@ constexpr absl::string_view kFootnote =
     "and counts again. Memory references of walks are entries read from page tables, by whose table it is.\n"
     "An exit is counted once, by its cause. Counters are the result; cycles are a view on them by the prices\n"
     "of `gnomon config show`. `gnomon counters` says more.\n";
-
-uint64_t total(const std::array<uint64_t, 3>& by_op) { return by_op[0] + by_op[1] + by_op[2]; }
 
 /// The settings of the guest's kernel that are not the usual ones.
 std::string describe(const GuestOptions& guest) {
@@ -52,7 +47,7 @@ std::string header(const ReportEntry& e) {
   }
   const auto of = [&](AccessOp op) { return with_separators(r.references[static_cast<size_t>(op)]); };
   absl::StrAppendFormat(&text, "        %s references (%s fetches, %s loads, %s stores)\n",
-                        with_separators(total(r.references)), of(AccessOp::kFetch),
+                        with_separators(references_of(r)), of(AccessOp::kFetch),
                         of(AccessOp::kRead), of(AccessOp::kWrite));
   if (r.skipped + r.warmed_up > 0) {
     absl::StrAppend(&text, "        after ", with_separators(r.skipped), " skipped and ",
@@ -94,23 +89,6 @@ void add_row(Table& table, const SessionResult& r, absl::string_view label, F ce
   std::vector<std::string> cells = {absl::StrCat("  ", label)};
   for (const ReplayResult& b : r.machines) cells.push_back(cell_of(b));
   table.add_row(std::move(cells));
-}
-
-double per_reference(const SessionResult& r, double cycles) {
-  return cycles / static_cast<double>(std::max<uint64_t>(total(r.references), 1));
-}
-
-/// The smallest change of what exits cost that moves a backend past another one.
-std::string nearest_flip(const SessionResult& r, const ReplayResult& b) {
-  std::string text = "-";
-  double nearest = std::numeric_limits<double>::infinity();
-  for (const ReplayResult& other : r.machines) {
-    const std::optional<double> factor = &b == &other ? std::nullopt : break_even(b.cost, other.cost);
-    if (!factor || std::abs(std::log(*factor)) >= nearest) continue;
-    nearest = std::abs(std::log(*factor));
-    text = absl::StrFormat("%.3g %s", *factor, other.spec);
-  }
-  return text;
 }
 
 void add_cycles(Table& table, const SessionResult& r, bool all_rows) {
@@ -157,50 +135,6 @@ std::string to_text(const ReportEntry& entry, bool all_rows) {
     absl::StrAppend(&text, "audit   ", r.machines[i].spec, ": ",
                     entry.problems[i].empty() ? "sound, guest memory equal" : "FAILED", "\n");
     for (const std::string& problem : entry.problems[i]) absl::StrAppend(&text, "        ", problem, "\n");
-  }
-  return text;
-}
-
-std::string sweep_to_text(absl::Span<const ReportEntry> entries) {
-  // Of one backend the points are compared with the first; of several, each with the first backend there.
-  const bool one = entries.front().result->machines.size() == 1;
-  const ReportEntry& start = entries.front();
-  Table table;
-  std::vector<std::string> head;
-  for (const auto& [key, value] : start.point) head.push_back(key);
-  for (const absl::string_view column : {"backend", "references", "TLB misses", "walk refs", "exits", "cycles/ref"}) {
-    head.emplace_back(column);
-  }
-  head.push_back(one ? "against first" : absl::StrCat("against ", start.result->machines.front().spec));
-  if (!one) head.emplace_back("rank changes at exits x");
-  table.add_row(head);
-  for (const ReportEntry& e : entries) {
-    const SessionResult& r = *e.result;
-    const SessionResult& base = one ? *start.result : r;
-    const double baseline = per_reference(base, base.machines.front().cost.total);
-    for (const ReplayResult& b : r.machines) {
-      std::vector<std::string> cells;
-      for (const auto& [key, value] : e.point) cells.push_back(value);
-      const double cycles = per_reference(r, b.cost.total);
-      cells.push_back(b.spec);
-      for (const uint64_t n : {total(r.references), b.counters[Counter::kTlbMisses],
-                               b.counters.walk_references(), b.counters.exits()}) {
-        cells.push_back(with_separators(n));
-      }
-      cells.push_back(absl::StrFormat("%.3f", cycles));
-      cells.push_back(baseline == 0 ? "-" : absl::StrFormat("%.3f", cycles / baseline));
-      if (!one) cells.push_back(nearest_flip(r, b));
-      table.add_row(std::move(cells));
-    }
-  }
-  std::string text = table.to_string();
-  for (const ReportEntry& e : entries) {
-    for (size_t i = 0; i < e.problems.size(); ++i) {
-      for (const std::string& problem : e.problems[i]) {
-        absl::StrAppend(&text, "audit   ", absl::StrJoin(e.point, " ", absl::PairFormatter("=")), " ",
-                        e.result->machines[i].spec, ": FAILED: ", problem, "\n");
-      }
-    }
   }
   return text;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/units.h"
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -11,6 +12,12 @@ namespace {
 
 constexpr absl::string_view kPrefixes = "kmgt";
 
+bool all_of(absl::string_view text, bool (*is_one)(unsigned char)) {
+  return !text.empty() && absl::c_all_of(text, [&](char c) {
+    return is_one(static_cast<unsigned char>(c));
+  });
+}
+
 absl::StatusOr<uint64_t> parse(absl::string_view text, uint64_t base, absl::string_view unit) {
   const auto bad = [&](absl::string_view why) {
     return absl::InvalidArgumentError(absl::StrCat("'", text, "' ", why));
@@ -19,7 +26,8 @@ absl::StatusOr<uint64_t> parse(absl::string_view text, uint64_t base, absl::stri
   absl::string_view digits = lower;
   uint64_t n = 0;
   if (absl::ConsumePrefix(&digits, "0x")) {
-    if (!absl::SimpleHexAtoi(digits, &n)) return bad("is not a number");
+    if (!all_of(digits, absl::ascii_isxdigit)) return bad("is not a number");
+    if (!absl::SimpleHexAtoi(digits, &n)) return bad("is too large");
     return n;
   }
   if (!unit.empty() && !absl::ConsumeSuffix(&digits, "ib")) absl::ConsumeSuffix(&digits, unit);
@@ -30,11 +38,8 @@ absl::StatusOr<uint64_t> parse(absl::string_view text, uint64_t base, absl::stri
       digits.remove_suffix(1);
     }
   }
-  if (digits.empty() || !absl::ascii_isdigit(static_cast<unsigned char>(digits[0])) ||
-      !absl::SimpleAtoi(digits, &n)) {
-    return bad("is not a number");
-  }
-  if (n > ~uint64_t{0} / scale) return bad("is too large");
+  if (!all_of(digits, absl::ascii_isdigit)) return bad("is not a number");
+  if (!absl::SimpleAtoi(digits, &n) || n > ~uint64_t{0} / scale) return bad("is too large");
   return n * scale;
 }
 

@@ -81,6 +81,14 @@ TEST_F(Record, TheDefaultFileIsNamedAfterTheProgram) {
   EXPECT_TRUE(std::filesystem::exists(directory + "/true.gtrace"));
 }
 
+TEST_F(Record, AClosedPipeEndsItSilently) {
+  const Finished f =
+      run("{ gnomon record -q -o - --to csv -- sh -c 'while :; do :; done'; echo $? >&2; } | head "
+          "-n 1");
+  EXPECT_EQ(f.out.substr(0, 3), "op,");
+  EXPECT_EQ(f.err, "141\n");
+}
+
 TEST_F(Record, AnInterruptKeepsTheTrace) {
   const std::string trace = scratch_path("interrupted.gtrace");
   // A shell starts background jobs with SIGINT ignored; env --default-signal takes that back. The
@@ -93,6 +101,35 @@ TEST_F(Record, AnInterruptKeepsTheTrace) {
   EXPECT_EQ(f.status, 0) << f.err;
   EXPECT_THAT(f.err, HasSubstr("warning: interrupted: the trace ends there\n"));
   EXPECT_GT(json_of("gnomon info --json " + trace)["traces"][0]["references"], 1000);
+}
+
+/// Records a program in a directory of its own, and has SIGINT come right after the first of these
+/// system calls of the recorder itself.
+Finished interrupted_at(absl::string_view calls, absl::string_view program) {
+  const std::string directory = scratch_path("at");
+  std::filesystem::remove_all(directory);
+  std::filesystem::create_directories(directory);
+  return run(absl::StrCat(
+      "cd ", directory, " && TMPDIR=", directory,
+      " timeout -s KILL 60 env --default-signal=INT strace -o /dev/null -e trace=", calls,
+      " -e inject=", calls, ":signal=SIGINT:when=1 '", GNOMON_TEST_TOOL,
+      "' record -q -o t.gtrace -- ", program, "\nstatus=$?\nls\nexit $status"));
+}
+
+TEST_F(Record, AnInterruptBeforeOrAfterTheProgramKeepsTheTraceToo) {
+  if (run("strace -o /dev/null true").status != 0) GTEST_SKIP() << "strace does not work here";
+  const Finished end = interrupted_at("?rmdir,?unlinkat", "true");
+  EXPECT_EQ(end.status, 0) << end.err;
+  EXPECT_EQ(end.out, "t.gtrace\n");
+  EXPECT_THAT(end.err, IsEmpty());
+  const std::string trace = scratch_path("at") + "/t.gtrace";
+  EXPECT_GT(json_of("gnomon info --json " + trace)["traces"][0]["references"], 10'000);
+
+  // The program would run for ever.
+  const Finished start = interrupted_at("?mkdir,?mkdirat", "sh -c 'while :; do :; done'");
+  EXPECT_EQ(start.status, 0) << start.err;
+  EXPECT_EQ(start.out, "t.gtrace\n");
+  EXPECT_EQ(json_of("gnomon info --json " + trace)["traces"].size(), 1u);
 }
 
 }  // namespace

@@ -154,6 +154,36 @@ TEST(Compare, EachReplaysEveryTraceOnItsOwn) {
   EXPECT_EQ(together["traces"].size(), 2u);
 }
 
+TEST(Compare, EachShowsABlockForEachTrace) {
+  const std::string directory = scratch_path("traces");
+  ASSERT_EQ(run("mkdir -p " + directory + "/deeper && cp " + small_trace() + " " + directory +
+                "/a.lackey && cp " + small_trace() + " " + directory + "/deeper/b.lackey")
+                .status,
+            0);
+  const std::string traces = directory + "/a.lackey " + directory + "/deeper/b.lackey";
+  const Finished f = run("gnomon compare -q --each -m native,shadow,nested " + traces);
+  // The directory that all have in common is not repeated.
+  EXPECT_THAT(f.out, AllOf(HasSubstr("\na.lackey: 3,000 references\n"),
+                           HasSubstr("\n\ndeeper/b.lackey: 3,000 references\n")));
+  EXPECT_EQ(f.out.find(directory), std::string::npos);
+  for (const absl::string_view l : absl::StrSplit(f.out, '\n')) EXPECT_LE(l.size(), 80u) << l;
+  // Of the two that virtualize, one is the cheapest, in each block the same.
+  const json d = json_of("gnomon compare -q --json --each -m native,shadow,nested " + traces);
+  const json& backends = d["points"][0]["result"]["backends"];
+  const bool nested = backends[2]["cost"]["total"] < backends[1]["cost"]["total"];
+  const std::string mark = nested ? "\n* nested " : "\n* shadow ";
+  const size_t first = f.out.find(mark);
+  ASSERT_NE(first, std::string::npos) << f.out;
+  EXPECT_NE(f.out.find(mark, first + 1), std::string::npos) << f.out;
+  EXPECT_EQ(f.out.find(nested ? "* shadow" : "* nested"), std::string::npos);
+  EXPECT_EQ(f.out.find("* native"), std::string::npos);
+
+  const Finished one = run("gnomon compare -q --each -m nested " + traces);
+  EXPECT_THAT(one.out, AllOf(HasSubstr("\na.lackey "), HasSubstr("\ndeeper/b.lackey ")));
+  EXPECT_THAT(run(absl::StrCat("gnomon compare -q --each ", kPattern)).out,
+              HasSubstr(std::string(kPattern)));
+}
+
 TEST(Compare, TheNumberOfJobsChangesNothing) {
   const std::string options =
       absl::StrCat("--sweep vcpus=1,2 --audit -v ", kPattern, " ", small_trace());

@@ -5,36 +5,23 @@
 #include <stdlib.h>
 #include <sys/wait.h>
 
-#include <filesystem>
 #include <fstream>
 #include <sstream>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "tests/support/temporary_directory.h"
 
 namespace gnomon::cli_test {
 namespace {
 
-class Scratch {
- public:
-  Scratch() {
-    std::string name = (std::filesystem::temp_directory_path() / "gnomon-cli-XXXXXX").string();
-    path_ = mkdtemp(name.data());
-  }
-  ~Scratch() { std::filesystem::remove_all(path_); }
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
-
-const std::filesystem::path& scratch() {
-  static const Scratch directory;
-  return directory.path();
+const test_support::TemporaryDirectory& scratch() {
+  static const test_support::TemporaryDirectory directory;
+  return directory;
 }
 
-std::string contents_of(const std::filesystem::path& file) {
+std::string contents_of(const std::string& file) {
   std::ifstream in(file, std::ios::binary);
   std::ostringstream text;
   text << in.rdbuf();
@@ -46,11 +33,10 @@ bool is_digit(char c) { return absl::ascii_isdigit(static_cast<unsigned char>(c)
 }  // namespace
 
 Finished run(const std::string& command_line) {
-  const std::filesystem::path out = scratch() / "out";
-  const std::filesystem::path err = scratch() / "err";
-  const std::string shell =
-      absl::StrFormat("gnomon() { '%s' \"$@\"; }\n{ %s\n} >'%s' 2>'%s'", GNOMON_TEST_TOOL,
-                      command_line, out.string(), err.string());
+  const std::string out = scratch().path("out");
+  const std::string err = scratch().path("err");
+  const std::string shell = absl::StrFormat("gnomon() { '%s' \"$@\"; }\n{ %s\n} >'%s' 2>'%s'",
+                                            GNOMON_TEST_TOOL, command_line, out, err);
   const int status = system(shell.c_str());
   Finished finished;
   finished.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
@@ -60,14 +46,10 @@ Finished run(const std::string& command_line) {
 }
 
 std::string scratch_file(absl::string_view name, absl::string_view contents) {
-  const std::filesystem::path path = scratch() / std::string(name);
-  std::ofstream(path, std::ios::binary) << contents;
-  return path.string();
+  return scratch().put(name, contents);
 }
 
-std::string scratch_path(absl::string_view name) {
-  return (scratch() / std::string(name)).string();
-}
+std::string scratch_path(absl::string_view name) { return scratch().path(name); }
 
 nlohmann::json json_of(const std::string& command_line) {
   const Finished f = run(command_line);

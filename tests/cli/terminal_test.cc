@@ -6,7 +6,10 @@
 
 #include <string>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "tests/cli/run_program.h"
 
 namespace gnomon::cli_test {
@@ -35,7 +38,7 @@ constexpr absl::string_view kEndless = "zipf,refs=1000G,bytes=16M";
 
 TEST_F(Terminal, ReplayShowsRateAndTimeLeft) {
   EXPECT_THAT(shown(absl::StrCat("replay gen:", kEndless)),
-              AllOf(HasSubstr(" M references, "), HasSubstr(" M/s"), HasSubstr(" s left")));
+              AllOf(HasSubstr(" M references, "), HasSubstr(" M/s"), HasSubstr(" h left")));
 }
 
 TEST_F(Terminal, GenShowsRateAndSize) {
@@ -54,7 +57,56 @@ TEST_F(Terminal, RecordShowsRateAndSize) {
 
 TEST_F(Terminal, InfoShowsRateAndTimeLeft) {
   EXPECT_THAT(shown(absl::StrCat("info gen:", kEndless)),
-              AllOf(HasSubstr(" M/s"), HasSubstr(" s left")));
+              AllOf(HasSubstr(" M/s"), HasSubstr(" h left")));
+}
+
+/// What a command shows on a terminal of 80 columns whose user presses Ctrl-C once `text` is there.
+Finished shown_until_interrupt(const std::string& arguments, const std::string& text) {
+  const std::string typescript = scratch_path("typescript");
+  return run(absl::StrCat(
+      ": >", typescript, "\n(for i in $(seq 1000); do grep -q '", text, "' ", typescript,
+      " && break; sleep 0.05; done; printf '\\003') | timeout -s KILL 60 script -qfec "
+      "\"stty cols 80; exec '",
+      GNOMON_TEST_TOOL, "' ", arguments, "\" ", typescript));
+}
+
+TEST_F(Terminal, AnInterruptWipesTheLineAndEndsReplay) {
+  const Finished f = shown_until_interrupt(absl::StrCat("replay gen:", kEndless), "M/s");
+  EXPECT_EQ(f.status, 130);
+  EXPECT_TRUE(absl::EndsWith(f.out, "\r\x1b[K")) << f.out;
+}
+
+TEST_F(Terminal, AnInterruptEndsTheRecordedProgramAndKeepsTheTrace) {
+  if (run("command -v valgrind").status != 0) GTEST_SKIP() << "valgrind is not installed";
+  const std::string trace = scratch_path("stopped.gtrace");
+  const Finished f =
+      shown_until_interrupt("record -o " + trace + " -- sh -c 'while :; do :; done'", "tool\\|M/s");
+  if (f.out.find("tool") != std::string::npos)
+    GTEST_SKIP() << "the valgrind tool is not built: " << f.out;
+  EXPECT_EQ(f.status, 0);
+  EXPECT_THAT(f.out, HasSubstr("\r\x1b[Kgnomon: "));  // the summary stands on a line of its own
+  EXPECT_THAT(f.out, HasSubstr("warning: interrupted: the trace ends there\r\n"));
+  EXPECT_GT(json_of("gnomon info -q --json " + trace)["traces"][0]["references"], 1000);
+}
+
+TEST_F(Terminal, LinesFitAndHaveNoColours) {
+  const std::string out =
+      shown(absl::StrCat("compare gen:", kEndless, " gen:", kEndless, " --sweep tlb=zen4,zen3"));
+  EXPECT_THAT(out, HasSubstr("M/s"));
+  for (absl::string_view line : absl::StrSplit(out, '\r')) {
+    absl::ConsumeSuffix(&line, "\x1b[K");
+    EXPECT_LE(line.size(), 80u) << line;
+    EXPECT_EQ(line.find('\x1b'), line.npos) << line;
+  }
+  const std::string narrow =
+      run(absl::StrCat("timeout -s KILL 10 script -qec \"stty cols 30; timeout 2 '",
+                       GNOMON_TEST_TOOL, "' replay gen:", kEndless, "\" /dev/null </dev/null"))
+          .out;
+  EXPECT_THAT(narrow, HasSubstr(" M references, "));
+  for (absl::string_view line : absl::StrSplit(narrow, '\r')) {
+    absl::ConsumeSuffix(&line, "\x1b[K");
+    EXPECT_LT(line.size(), 30u) << line;
+  }
 }
 
 TEST_F(Terminal, QuietAndPipesHaveNone) {

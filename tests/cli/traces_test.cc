@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <string>
@@ -104,6 +105,47 @@ TEST(Convert, CompressedInputIsRecognized) {
     const std::string packed = scratch_path(absl::StrCat("small.lackey.", tool));
     ASSERT_EQ(run(absl::StrCat(tool, " -c <", small_trace(), " >", packed)).status, 0);
     EXPECT_EQ(contents(packed), contents(small_trace())) << tool;
+  }
+}
+
+TEST(Convert, ASuffixOfCompressionCompresses) {
+  const json before = contents(forked());
+  const std::string plain = scratch_path("packed.csv");
+  ASSERT_EQ(run("gnomon convert -q " + forked() + " " + plain).status, 0);
+  const struct {
+    const char* suffix;
+    const char* unpack;
+  } cases[] = {{".gz", "gzip"}, {".xz", "xz"}, {".zst", "zstd"}, {".bz2", "bzip2"}};
+  for (const auto& [suffix, unpack] : cases) {
+    const std::string packed = plain + suffix;
+    const json d = json_of("gnomon convert --json " + forked() + " " + packed);
+    EXPECT_EQ(d["bytes"], std::filesystem::file_size(packed)) << suffix;
+    EXPECT_LT(2 * std::filesystem::file_size(packed), std::filesystem::file_size(plain)) << suffix;
+    EXPECT_EQ(contents(packed), before) << suffix;
+    // No date and no name in it: the same bytes each time.
+    const std::string again = scratch_path("again.csv") + suffix;
+    ASSERT_EQ(run("gnomon convert -q " + forked() + " " + again).status, 0);
+    EXPECT_EQ(run("cmp " + packed + " " + again).status, 0) << suffix;
+    if (run(absl::StrCat("command -v ", unpack)).status != 0) continue;
+    EXPECT_EQ(run(absl::StrCat(unpack, " -dc <", packed, " | cmp - ", plain)).out, "") << suffix;
+  }
+  const Finished binary =
+      run("gnomon convert -q " + forked() + " " + scratch_path("a.champsim.xz"));
+  EXPECT_EQ(binary.status, 0) << binary.err;
+  EXPECT_EQ(run("gnomon convert -q " + forked() + " /dev/full --to csv").status, 2);
+  EXPECT_THAT(run("gnomon convert " + forked() + " " + scratch_path("a.gz")).err,
+              HasSubstr("which format?"));
+}
+
+TEST(Convert, WhereATraceCameFromIsSaidOnce) {
+  std::string from = small_trace();
+  for (int round = 0; round < 3; ++round) {
+    for (const char* suffix : {".gtrace", ".csv"}) {
+      const std::string to = scratch_path(absl::StrCat("round", round, suffix));
+      ASSERT_EQ(run("gnomon convert -q " + from + " " + to).status, 0);
+      from = to;
+      EXPECT_EQ(json_of("gnomon info --json " + to)["traces"][0]["note"], "converted from lackey");
+    }
   }
 }
 

@@ -8,6 +8,9 @@ build_root=${GNOMON_BUILD_ROOT:-$repo/build}
 # shellcheck disable=SC2034  # for the scripts that source this one
 jobs=${GNOMON_JOBS:-$(nproc)}
 
+# One compiler cache for every checkout: paths below the repository count relative to it.
+export CCACHE_BASEDIR=${CCACHE_BASEDIR:-$repo} CCACHE_NOHASHDIR=${CCACHE_NOHASHDIR:-1}
+
 die() {
   echo "${0##*/}: $*" >&2
   exit 2
