@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <string>
 
 namespace gnomon {
 namespace {
@@ -151,33 +152,65 @@ class XzDecoder final : public StreamDecoder {
   bool ready_ = false;
 };
 
+/// What comes out before damage must not depend on how the bytes arrive. So the library gets them
+/// in the portions that it asks for, and first puts out what it has: of a call that fails it does
+/// not say what it has put out.
 class ZstdDecoder final : public StreamDecoder {
  public:
+  ZstdDecoder() {
+    if (ready()) first_ = wanted_ = ZSTD_initDStream(stream_);
+  }
   ~ZstdDecoder() override { ZSTD_freeDStream(stream_); }
-  ZstdDecoder() = default;
   ZstdDecoder(const ZstdDecoder&) = delete;
   ZstdDecoder& operator=(const ZstdDecoder&) = delete;
   bool ready() const { return stream_ != nullptr; }
 
-  State step(absl::string_view& in, absl::Span<char>& out, bool /*last*/) override {
-    ZSTD_inBuffer from{in.data(), in.size(), 0};
+  State step(absl::string_view& in, absl::Span<char>& out, bool last) override {
+    for (;;) {
+      if (putting_out_) {
+        const size_t room = out.size();
+        if (const State s = call(0, out); s != State::kWithin) return s;
+        putting_out_ = out.empty();
+        if (out.size() != room) break;
+      }
+      const size_t more = std::min(wanted_ - std::min(wanted_, held_.size()), in.size());
+      held_.append(in.data(), more);
+      in.remove_prefix(more);
+      if (held_.empty() || (held_.size() < wanted_ && !last)) break;
+      const size_t had = held_.size();
+      absl::Span<char> no_room;
+      if (const State s = call(std::min(had, wanted_), no_room); s != State::kWithin) return s;
+      putting_out_ = true;
+      if (held_.size() == had) break;
+    }
+    return between_ && held_.empty() ? State::kBetween : State::kWithin;
+  }
+
+ private:
+  /// kWithin, or what is wrong.
+  State call(size_t bytes, absl::Span<char>& out) {
+    ZSTD_inBuffer from{held_.data(), bytes, 0};
     ZSTD_outBuffer to{out.data(), out.size(), 0};
     const size_t result = ZSTD_decompressStream(stream_, &to, &from);
-    const bool moved = from.pos != 0 || to.pos != 0;
-    move_on(in, from.pos, out, to.pos);
     if (ZSTD_isError(result) != 0) {
       const ZSTD_ErrorCode code = ZSTD_getErrorCode(result);
       const bool large =
           code == ZSTD_error_frameParameter_windowTooLarge || code == ZSTD_error_memory_allocation;
       return large ? State::kTooLarge : State::kDamaged;
     }
+    held_.erase(0, from.pos);
+    out.remove_prefix(to.pos);
     // Without input after a frame the library asks for the header of the next.
-    if (moved) between_ = result == 0;
-    return between_ ? State::kBetween : State::kWithin;
+    if (from.pos != 0 || to.pos != 0) between_ = result == 0;
+    wanted_ = result == 0 ? first_ : result;
+    return State::kWithin;
   }
 
- private:
   ZSTD_DStream* stream_ = ZSTD_createDStream();
+  size_t first_ = 0;          // bytes that it wants of a frame to begin with
+  size_t wanted_ = 0;         // bytes that it wants next
+  std::string held_;          // of those
+  bool putting_out_ = false;  // it may have bytes ready
   bool between_ = false;
 };
 
