@@ -6,6 +6,7 @@
 #include "absl/strings/str_format.h"
 #include "traces/replay/machine_impl.h"
 #include "traces/replay/mixed.h"
+#include "traces/replay/steps.h"
 
 namespace gnomon {
 namespace {
@@ -21,18 +22,6 @@ bool of_program(const TraceRecord& r) {
 
 // Records that are run between two looks ahead.
 constexpr size_t kChunk = 128;
-
-struct Steps {
-  AccessOp first;
-  bool then_store;
-};
-// Indexed by RecordKind.
-constexpr std::array<Steps, 4> kSteps = {{
-    {AccessOp::kFetch, false},
-    {AccessOp::kRead, false},
-    {AccessOp::kWrite, false},
-    {AccessOp::kRead, true},
-}};
 
 absl::Status not_of_program(const TraceRecord& r, Access how) {
   return absl::InvalidArgumentError(absl::StrFormat(

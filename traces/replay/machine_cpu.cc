@@ -3,14 +3,13 @@
 
 #include <algorithm>
 
+#include "traces/replay/steps.h"
+
 namespace gnomon {
 namespace {
 
 constexpr unsigned kWord = 8;
 constexpr uint64_t kPage = bytes_of(PageSize::k4K);
-
-// Indexed by RecordKind.
-constexpr AccessOp kFirstOp[] = {AccessOp::kFetch, AccessOp::kRead, AccessOp::kWrite, AccessOp::kRead};
 
 Gpa word_of(Gpa page, uint64_t offset) { return page.with_offset(PageSize::k4K, offset); }
 
@@ -128,7 +127,7 @@ void MachineCpu::foresee(absl::Span<const TraceRecord> coming) {
   std::array<Gva, Foresight::kMost> pages;
   size_t count = 0;
   for (const TraceRecord& r : coming) {
-    if (tlb->expects_hit(r.address, kFirstOp[static_cast<size_t>(r.kind)])) continue;
+    if (tlb->expects_hit(r.address, kSteps[static_cast<size_t>(r.kind)].first)) continue;
     pages[count] = r.address;
     if (++count < pages.size()) continue;
     memory_.mmu.foresee(vcpu_.state(), foresight_, pages);
