@@ -112,6 +112,21 @@ absl::Status parse_error(const Verb& verb, const CLI::ParseError& error) {
   return absl::InvalidArgumentError(text);
 }
 
+/// Nothing after "--limit=": CLI11 would take the next word for the value, which may be a trace that
+/// an export then replaces.
+absl::Status refuse_empty_values(const Verb& verb, const std::vector<std::string>& words) {
+  for (const absl::string_view word : words) {
+    if (!absl::EndsWith(word, "=")) continue;
+    const absl::string_view name = word.substr(0, word.size() - 1);
+    for (const OptionSpec& o : verb.options) {
+      if (o.positional() || o.name != name) continue;
+      return absl::InvalidArgumentError(
+          absl::StrCat(name, o.value.empty() ? " takes no value" : ": the value is empty"));
+    }
+  }
+  return absl::OkStatus();
+}
+
 /// The option that gives a positional argument, too: --output of OUTPUT. Null: there is none.
 const OptionSpec* other_way(const Verb& verb, const OptionSpec& positional) {
   for (const OptionSpec& o : verb.options) {
@@ -173,6 +188,7 @@ absl::StatusOr<Arguments> parse_arguments(const Verb& verb, std::vector<std::str
     verbatim.assign(end + 1, words.end());
     words.erase(end, words.end());
   }
+  if (absl::Status s = refuse_empty_values(verb, words); !s.ok()) return s;
   try {
     std::reverse(words.begin(), words.end());  // CLI11 takes them last first
     app.parse(std::move(words));
