@@ -13,6 +13,7 @@
 #include "gnomon/version.h"
 #include "tools/chrome_trace.h"
 #include "tools/commands.h"
+#include "tools/export_paths.h"
 #include "tools/html/report_html.h"
 #include "tools/json_text.h"
 #include "tools/output.h"
@@ -32,6 +33,18 @@ struct Extras {
   Timeline timeline;                   ///< of one backend in one replay
   std::unique_ptr<TraceWriter> guest_trace;
 };
+
+absl::Status check_exports(const ReportPlan& report, absl::Span<const ReplayPlan> plans) {
+  const ExportPath exports[] = {{"--export-html", report.html},
+                                {"--export-json", report.json},
+                                {"--export-csv", report.csv},
+                                {"--export-trace", report.trace},
+                                {"--export-guest", report.guest_trace}};
+  for (const ReplayPlan& plan : plans) {
+    if (absl::Status s = check_export_paths(exports, plan.setup.traces); !s.ok()) return s;
+  }
+  return absl::OkStatus();
+}
 
 /// A file that cannot be written is better met before the replay than after it.
 absl::Status create_sinks(const ReportPlan& report, Extras& extras) {
@@ -63,6 +76,7 @@ absl::Status prepare(const ReportPlan& report, std::vector<ReplayPlan>& plans, E
         "--export-trace and --export-guest are of one backend and one replay; name one with --mmu, "
         "without --sweep and --each");
   }
+  if (absl::Status s = check_exports(report, plans); !s.ok()) return s;
   if (absl::Status s = create_sinks(report, extras); !s.ok()) return s;
   if (!report.trace.empty()) {
     plan.setup.machine.timeline = &extras.timeline;

@@ -23,7 +23,7 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::StartsWith;
 
-/// Files that the cases name: @T a good trace, @G a good .gtrace, @CUT one that is cut off, @EMPTY,
+/// Files that the cases name: @T a good trace, @LINK a link to it, @G a good .gtrace, @CUT one that is cut off, @EMPTY,
 /// @DIR a directory, @OUT a directory for what is written.
 struct Files {
   std::vector<std::pair<std::string, std::string>> names;
@@ -49,9 +49,13 @@ struct Files {
     std::filesystem::resize_file(cut, std::filesystem::file_size(whole) * 2 / 3);
     std::filesystem::create_directories(scratch_path("dir"));
     std::filesystem::create_directories(scratch_path("written"));
+    const std::string link = scratch_path("link.lackey");
+    std::filesystem::remove(link);
+    std::filesystem::create_symlink(small_trace(), link);
     const std::string deep(100'000, '[');
     names = {{"@T", small_trace()},
              {"@G", whole},
+             {"@LINK", link},
              {"@CUT", cut},
              {"@EMPTY", scratch_file("empty", "")},
              {"@DIR", scratch_path("dir")},
@@ -103,6 +107,9 @@ constexpr Refused kRefused[] = {
     {"compare @T -t", "--tlb needs a value: --tlb PRESET"},
     {"compare @T --json=1", "--json takes no value"},
     {"compare @T --audit=yes", "--audit takes no value"},
+    {"compare @T --audit=", "--audit takes no value"},
+    {"compare --limit= @T", "--limit: the value is empty"},
+    {"replay --export-json= @T @T", "--export-json: the value is empty"},
     {"compare @T --json --csv", "--json and --csv exclude each other"},
     {"compare - -", "standard input (-) is named twice"},
     {"compare - @T --each --sweep tlb=zen4,skylake", "standard input can be read only once"},
@@ -163,6 +170,11 @@ constexpr Refused kRefused[] = {
     {"compare @T --sweep slice=1 --sweep slice=2", "slice is swept twice"},
     {"compare @T --export-trace x", "of one backend and one replay"},
     {"replay @T --export-guest x --sweep slice=1,2", "of one backend and one replay"},
+    {"replay @T --export-json @T", "small.lackey is a trace that is replayed"},
+    {"replay @LINK --export-csv @T", "--export-csv: "},  // whatever the way to it
+    {"compare @T --export-html @OUT/a --export-csv @OUT/./a",
+     "--export-html and --export-csv name the same file"},
+    {"compare @T --export-json -", "--export-json: standard output is for the result"},
     {"convert @T @OUT/a.gtrace --level 23", "--level: not between 1 and 22"},
     {"convert @T @OUT/a.xyz", "which format?"},
     {"convert @T @OUT/a.ptrc", "is read, but not written"},
