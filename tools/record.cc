@@ -57,6 +57,7 @@ absl::StatusOr<int> record(const Arguments& arguments) {
   if (path == "-" && arguments.given("--json")) {
     return absl::InvalidArgumentError("--json and a trace cannot both go to standard output");
   }
+  options.output_to_error = path == "-";
   TraceInfo about = describe_recording(options);
   if (arguments.given("--note")) about.note = arguments.text("--note");
   absl::StatusOr<std::unique_ptr<TraceWriter>> writer =
@@ -136,7 +137,8 @@ constexpr Example kRecordExamples[] = {
 const Verb kRecordVerb = {
     "record", "record a real program's memory accesses and mappings",
     "Runs the program under valgrind, which must be installed, and follows the processes it starts. The\n"
-    "program's own input and output are untouched. Ctrl-C ends the program; the trace up to there is kept.\n"
+    "program's own input and output are untouched, but for -o -: then its output goes to standard error.\n"
+    "Ctrl-C ends the program; the trace up to there is kept.\n"
     "Exits with 0 whatever the program's own status is; that is in the summary.",
     kRecordExamples, kRecordOptions, run_record};
 

@@ -56,6 +56,16 @@ TEST_F(Record, JsonAndLimit) {
   }
 }
 
+TEST_F(Record, AProgramDoesNotWriteIntoATraceOnStandardOutput) {
+  const Finished f = run(
+      "gnomon record -q -o - --to csv -- sh -c 'echo said; echo complained >&2' >" +
+      scratch_path("clean.csv"));
+  EXPECT_EQ(f.status, 0) << f.err;
+  EXPECT_EQ(f.err, "said\ncomplained\n");
+  const json info = json_of("gnomon info --json " + scratch_path("clean.csv"));
+  EXPECT_GT(info["traces"][0]["references"], 10'000);
+}
+
 TEST_F(Record, WordsAfterTheDashesAreTheProgramsOwn) {
   const Finished f =
       run("gnomon record -q -o " + scratch_path("own.gtrace") + " -- echo --json -q -- ''x");

@@ -59,6 +59,7 @@ struct Job {
   sigset_t original_mask;
   pid_t recorder;
   int reports;
+  bool output_to_error;
 };
 
 void report(const Job& job, const Keeper::Outcome& outcome) {
@@ -72,6 +73,8 @@ pid_t start_program(const Job& job) {
   const pid_t program = fork();
   if (program == 0) {
     sigprocmask(SIG_SETMASK, &job.original_mask, nullptr);
+    // Without a standard error there is nowhere to write to, but still not into the trace.
+    if (job.output_to_error && dup2(STDERR_FILENO, STDOUT_FILENO) < 0) close(STDOUT_FILENO);
     execve(job.arguments[0], const_cast<char* const*>(job.arguments),
            const_cast<char* const*>(job.environment));
     const int error = errno;
@@ -143,7 +146,7 @@ std::vector<const char*> pointers(const std::vector<std::string>& strings) {
 
 absl::StatusOr<Keeper> Keeper::start(const std::vector<std::string>& command,
                                      const std::vector<std::string>& environment,
-                                     const std::string& scratch) {
+                                     const std::string& scratch, bool output_to_error) {
   int reports[2];
   if (pipe2(reports, O_CLOEXEC | O_NONBLOCK) != 0) {
     return absl::ErrnoToStatus(errno, "cannot make a pipe");
@@ -156,7 +159,8 @@ absl::StatusOr<Keeper> Keeper::start(const std::vector<std::string>& command,
              .removal = removal,
              .original_mask = {},
              .recorder = getpid(),
-             .reports = reports[1]};
+             .reports = reports[1],
+             .output_to_error = output_to_error};
   sigset_t all;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &job.original_mask);

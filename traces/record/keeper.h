@@ -24,9 +24,10 @@ class Keeper {
   };
 
   /// `scratch` is removed by the keeper should this process die first. `environment` as for execve.
+  /// `output_to_error`: what the program writes to its standard output goes to our standard error.
   static absl::StatusOr<Keeper> start(const std::vector<std::string>& command,
                                       const std::vector<std::string>& environment,
-                                      const std::string& scratch);
+                                      const std::string& scratch, bool output_to_error);
   Keeper(Keeper&& other) noexcept;
   Keeper& operator=(Keeper&&) = delete;
   /// Kills what is left.

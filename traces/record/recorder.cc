@@ -209,7 +209,7 @@ absl::StatusOr<RecordResult> record_program(const RecordOptions& options, TraceW
   if (!workspace.ok()) return workspace.status();
   absl::StatusOr<Keeper> keeper =
       Keeper::start(valgrind_command(options, *valgrind, *workspace), valgrind_environment(*tool),
-                    workspace->directory());
+                    workspace->directory(), options.output_to_error);
   if (!keeper.ok()) return keeper.status();
 
   Recording recording(options, writer, *workspace, *keeper, interrupts);

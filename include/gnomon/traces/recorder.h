@@ -34,6 +34,9 @@ struct RecordOptions {
   bool follow_children = true;
   /// Most references (a modify is two); 0: no limit. When they are there, the program is killed.
   uint64_t limit = 0;
+  /// The program's standard output is the caller's standard error: for a writer that has standard
+  /// output for itself.
+  bool output_to_error = false;
   std::function<void(const RecordProgress&)> progress;  ///< called some ten times a second, if set
 };
 
@@ -51,7 +54,8 @@ struct RecordResult {
   std::string messages;        ///< what valgrind had to say, cut to 16 KiB; normally nothing
 };
 
-/// Runs the program with the caller's standard input, output and error, and writes what it does.
+/// Runs the program with the caller's standard input, output (but see above) and error, and writes what
+/// it does.
 /// Ends when all its processes have ended. The caller makes the writer and finishes it, also after
 /// an error: what was written until then is a valid trace. No process and no temporary file is
 /// left.
