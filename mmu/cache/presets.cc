@@ -39,7 +39,7 @@ constexpr auto kPresets = std::to_array<CachePreset>({
      "DMT's published artefact, options of its simulator", {{{{32_K, 8}, {1024_K, 16}, {22528_K, 11}}}}},
     {"tiny", "eight lines, then 32, then 128: for tests and lessons", "made up",
      {{{{512, 2}, {2_K, 4}, {8_K, 8}}}}},
-    {"none", "no caches: every reference goes to memory", "made up", {}},
+    {"none", "not modelled: a walk reference costs the price `cache_guess`", "made up", {}},
 });
 
 }  // namespace
