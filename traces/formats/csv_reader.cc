@@ -197,7 +197,7 @@ class CsvReader final : public LineReader {
                     std::vector<TraceEvent>& events) {
     constexpr EventFields kWho = kFieldProcess | kFieldThread;
     const bool of_current = (kind.fields & kWho) == 0;
-    if (!cell(row, CsvColumn::kSize).empty()) return row_fault("an event has no size");
+    if (!cell(row, CsvColumn::kSize).empty()) return row_fault("an event takes no size");
     if (!no_other_cells(row, of_current ? kind.fields | kWho : kind.fields, kind.name)) return 0;
     TraceEvent event;
     event.kind = kind.kind;
@@ -288,7 +288,7 @@ class CsvReader final : public LineReader {
   bool no_other_cells(const CsvRow& row, EventFields fields, absl::string_view of) {
     for (size_t i = 0; i < kCsvColumns; ++i) {
       if (kCsvFields[i] != 0 && (kCsvFields[i] & fields) == 0 && !row[i].empty()) {
-        row_fault(absl::StrCat(of, " has no ", kCsvNames[i]));
+        row_fault(absl::StrCat(of, " takes no ", kCsvNames[i]));
         return false;
       }
     }
