@@ -8,6 +8,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/strip.h"
 #include "gnomon/traces/gtrace.h"
 #include "gnomon/traces/trace_writer.h"
 #include "gnomon/version.h"
@@ -106,6 +107,12 @@ std::vector<std::vector<std::string>> problems_of(const SessionResult& r) {
   return problems;
 }
 
+/// What a reader said, without the name of the trace, which stands before it already.
+absl::string_view without_name(absl::string_view text, absl::string_view name) {
+  if (absl::ConsumePrefix(&text, name)) absl::ConsumePrefix(&text, ": ");
+  return text;
+}
+
 /// Everything amiss in the traces, each thing once.
 std::vector<std::string> warnings_of(absl::Span<const ReportEntry> entries) {
   std::vector<std::string> all;
@@ -114,10 +121,10 @@ std::vector<std::string> warnings_of(absl::Span<const ReportEntry> entries) {
   };
   for (const ReportEntry& entry : entries) {
     for (const TraceSummary& t : entry.result->traces) {
-      if (!t.stats.warning.empty()) add(absl::StrCat(t.name, ": ", t.stats.warning));
+      if (!t.stats.warning.empty()) add(absl::StrCat(t.name, ": ", without_name(t.stats.warning, t.name)));
       if (t.stats.left_out > 0) {
         add(absl::StrCat(t.name, ": ", with_separators(t.stats.left_out),
-                         " left out; the first: ", t.stats.first_fault));
+                         " left out; the first: ", without_name(t.stats.first_fault, t.name)));
       }
       if (t.rejected > 0) {
         add(absl::StrCat(t.name, ": ", with_separators(t.rejected),

@@ -213,7 +213,7 @@ constexpr Refused kRefused[] = {
     {"compare -q --lenient @BADROWS", "no memory operations in it; 3 left out, the first: line 2 (byte 16): "},
     {"compare @CUT -q --mmu native", "cut.gtrace: block "},
     {"info @CUT", "(byte "},
-    {"convert @CUT @OUT/a.csv", "the file ends within it"},
+    {"convert @CUT @OUT/a.csv", "the file ends within it; --lenient uses the blocks that are whole"},
     {"info @T @OUT/nothing", "No such file or directory"},
     {"info - -", "standard input (-) is named twice"},
     {"compare @T --config @OUT/nothing", "cannot open: No such file or directory"},
@@ -285,6 +285,7 @@ TEST(BadInput, LenientLeavesItOutAndWarns) {
   const Finished cut = run(filled("gnomon compare -q -m native --lenient @CUT"));
   EXPECT_EQ(cut.status, 0) << cut.err;
   EXPECT_THAT(cut.err, StartsWith("gnomon: warning: "));
+  EXPECT_THAT(cut.err, HasSubstr("1 left out; the first: block "));
   const Finished text = run(filled("gnomon compare -q -m native --lenient @LINES"));
   EXPECT_EQ(text.status, 0) << text.err;
   EXPECT_THAT(text.err, HasSubstr("warning: "));

@@ -15,6 +15,11 @@ namespace {
 constexpr absl::string_view kNoIndex =
     "it ends without its index: the recording was cut short, and records may be missing at its end";
 
+/// Strict reading ends at damage and says so.
+absl::Status damaged(absl::string_view what) {
+  return absl::InvalidArgumentError(absl::StrCat(what, "; --lenient uses the blocks that are whole"));
+}
+
 /// Bytes that are checked and found damaged, for each byte of the file.
 constexpr uint64_t kMostInVain = 8;
 
@@ -55,7 +60,9 @@ absl::Status Scanner::read_file_header(TraceInfo& info) {
     }
   }
   const std::string text = absl::StrCat(source_.name(), ": byte 0: ", fault);
-  if (mode_ == ReadMode::kStrict) return absl::InvalidArgumentError(text);
+  if (mode_ == ReadMode::kStrict) {
+    return window_.bytes().size() < kFileHeaderFront ? absl::InvalidArgumentError(text) : damaged(text);
+  }
   ++left_out_;
   first_fault_ = text;
   return skip_to_magic();
@@ -78,7 +85,7 @@ absl::StatusOr<bool> Scanner::next() {
       ended_ = true;
       break;
     }
-    if (mode_ == ReadMode::kStrict) return absl::InvalidArgumentError(place(fault));
+    if (mode_ == ReadMode::kStrict) return damaged(place(fault));
     if (lost_.empty() && !fault.empty()) lost_ = place(fault);
     if (absl::Status status = skip_to_magic(); !status.ok()) return status;
   }
@@ -206,9 +213,9 @@ absl::Status Scanner::skip_to_magic() {
 absl::Status Scanner::reject(absl::string_view fault) {
   const uint64_t next_number = number_;
   number_ = header_.number;
-  std::string text = place(absl::StrCat("its contents make no sense: ", fault));
+  const std::string text = place(absl::StrCat("its contents make no sense: ", fault));
   number_ = next_number;
-  if (mode_ == ReadMode::kStrict) return absl::InvalidArgumentError(std::move(text));
+  if (mode_ == ReadMode::kStrict) return damaged(text);
   count_lost(1, text);
   return absl::OkStatus();
 }
