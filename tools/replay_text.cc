@@ -53,9 +53,12 @@ std::string header(const ReportEntry& e) {
     absl::StrAppend(&text, "        after ", with_separators(r.skipped), " skipped and ",
                     with_separators(r.warmed_up), " for warm-up\n");
   }
-  absl::StrAppend(&text, "guest   ", short_bytes(m.guest.memory_bytes), " of memory, ", m.vcpus,
-                  m.vcpus == 1 ? " processor" : " processors", ", ",
-                  describe(m.guest));
+  // A whole guest brings its memory and its kernel with it, whatever --mem and --guest say.
+  const bool whole_guest = !r.traces.empty() && r.traces.front().info.guest;
+  absl::StrAppend(&text, "guest   ",
+                  whole_guest ? "the trace's own" : absl::StrCat(short_bytes(m.guest.memory_bytes), " of memory"),
+                  ", ", m.vcpus, m.vcpus == 1 ? " processor" : " processors",
+                  whole_guest ? "" : absl::StrCat(", ", describe(m.guest)));
   if (r.traces.size() * setup.copies > 1) {
     absl::StrAppend(&text, ", switched every ", with_separators(setup.slice), " references");
   }

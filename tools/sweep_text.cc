@@ -134,13 +134,19 @@ std::string sweep_to_text(Entries entries) {
   const bool one =
       absl::c_all_of(entries, [](const ReportEntry& e) { return e.result->machines.size() == 1; });
   std::string text = one ? lines(entries, directory) : blocks(entries, directory);
+  size_t audited = 0, sound = 0;
   for (const ReportEntry& e : entries) {
     for (size_t i = 0; i < e.problems.size(); ++i) {
+      ++audited;
+      sound += e.problems[i].empty();
       for (const std::string& problem : e.problems[i]) {
         absl::StrAppend(&text, "audit   ", absl::StrJoin(e.point, " ", absl::PairFormatter("=")),
                         " ", e.result->machines[i].spec, ": FAILED: ", problem, "\n");
       }
     }
+  }
+  if (audited > 0) {
+    absl::StrAppend(&text, "audit   ", sound, " of ", audited, " replays sound, guest memory equal\n");
   }
   return text;
 }
