@@ -294,6 +294,20 @@ TEST_F(ProgramsTest, WhatIsMissingIsNamed) {
   EXPECT_THAT(message(options({broken})), HasSubstr("valgrind did not start"));
 }
 
+TEST_F(ProgramsTest, TheToolMayLieWhereListsAreSeparated) {
+  // Blanks and colons separate the files of LD_PRELOAD, of which valgrind makes one.
+  const fs::path tools = directory_.path("its own: tools");
+  fs::create_directory_symlink(recording::find_tool("").value(), tools);
+  const fs::path said = directory_.path("said");
+  RecordOptions options = shell("/bin/true 2>" + said.string());
+  options.tool_directory = tools;
+  EXPECT_EQ(record(options).program_status, 0);
+  std::string line;
+  std::getline(std::ifstream(said), line);
+  EXPECT_EQ(line, "");
+  EXPECT_TRUE(fs::exists(tools));
+}
+
 TEST_F(ProgramsTest, Threads) {
   if (!fs::exists("/usr/bin/xz")) GTEST_SKIP() << "skipped: no xz";
   const fs::path file = directory_.path("data");

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <filesystem>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -62,6 +63,19 @@ std::vector<std::string> valgrind_environment(const std::string& tool_directory)
   }
   environment.push_back(absl::StrCat("VALGRIND_LIB=", tool_directory));
   return environment;
+}
+
+// The dynamic linker takes LD_PRELOAD, in which valgrind puts a file of this directory, for a list
+// that blanks and colons separate, and complains to the program's standard error.
+absl::StatusOr<std::string> without_separators(const std::string& tool_directory,
+                                               const Workspace& workspace) {
+  if (tool_directory.find_first_of(" :") == std::string::npos) return tool_directory;
+  const std::string link = absl::StrCat(workspace.directory(), "/lib");
+  const std::string target = std::filesystem::absolute(tool_directory).string();
+  if (symlink(target.c_str(), link.c_str()) != 0) {
+    return absl::ErrnoToStatus(errno, absl::StrCat("cannot make ", link));
+  }
+  return link;
 }
 
 // One recording under way.
@@ -207,9 +221,11 @@ absl::StatusOr<RecordResult> record_program(const RecordOptions& options, TraceW
 
   absl::StatusOr<Workspace> workspace = Workspace::create();
   if (!workspace.ok()) return workspace.status();
-  absl::StatusOr<Keeper> keeper =
-      Keeper::start(valgrind_command(options, *valgrind, *workspace), valgrind_environment(*tool),
-                    workspace->directory(), options.output_to_error);
+  const absl::StatusOr<std::string> library = without_separators(*tool, *workspace);
+  if (!library.ok()) return library.status();
+  absl::StatusOr<Keeper> keeper = Keeper::start(
+      valgrind_command(options, *valgrind, *workspace), valgrind_environment(*library),
+      workspace->directory(), options.output_to_error);
   if (!keeper.ok()) return keeper.status();
 
   Recording recording(options, writer, *workspace, *keeper, interrupts);
