@@ -151,6 +151,9 @@ TEST(Windows, SayWhenNothingIsLeft) {
   setup = small_setup({file.path()});
   setup.roi = true;
   EXPECT_EQ(message(setup), file.path() + ": no region of interest is marked");
+  setup.skip = 1;  // there may be one before
+  EXPECT_EQ(message(setup),
+            file.path() + ": no region of interest is marked after --skip and --warmup");
   setup.traces.push_back(none.path());
   setup.roi = false;
   setup.skip = 10;

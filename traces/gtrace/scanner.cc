@@ -61,7 +61,7 @@ absl::Status Scanner::read_file_header(TraceInfo& info) {
   }
   const std::string text = absl::StrCat(source_.name(), ": byte 0: ", fault);
   if (mode_ == ReadMode::kStrict) {
-    return window_.bytes().size() < kFileHeaderFront ? absl::InvalidArgumentError(text) : damaged(text);
+    return absl::StartsWith(window_.bytes(), kFileMagic) ? damaged(text) : absl::InvalidArgumentError(text);
   }
   ++left_out_;
   first_fault_ = text;

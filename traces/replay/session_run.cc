@@ -242,12 +242,13 @@ absl::Status Session::nothing_counted() const {
     absl::StrAppend(&all, all.empty() ? "" : ", ", name);
     if (amiss.empty()) amiss = std::move(here);
   }
+  const bool whole = setup_.skip == 0 && setup_.warmup == 0;
   return absl::InvalidArgumentError(absl::StrCat(
-      all, setup_.roi ? ": no region of interest is marked"
-                      : setup_.skip == 0 && setup_.warmup == 0
-                            ? ": no memory operation that the guest can run"
-                            : ": nothing left to count after --skip and --warmup",
-      amiss));
+      all,
+      setup_.roi ? ": no region of interest is marked"
+      : whole    ? ": no memory operation that the guest can run"
+                 : ": nothing left to count",
+      whole ? "" : " after --skip and --warmup", amiss));
 }
 
 }  // namespace gnomon
