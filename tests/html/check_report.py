@@ -290,8 +290,19 @@ class Checker:
         self.expect("together" in rows and len(rows) >= 5, f"parts: {list(rows)}")
         self.click("#plot-cost-figure details summary")
 
+    def traces_agree(self):
+        """Each trace with its records and events, as the program names them in its document."""
+        rows = self.driver.execute_script(
+            "return [...document.querySelectorAll('table')].filter((t) => t.caption?.textContent === 'Traces')"
+            ".flatMap((t) => [...t.tBodies[0].rows].map((r) => [...r.cells].map((c) => c.textContent)))")
+        self.expect(len(rows) == len(self.document["traces"]), f"traces: {rows}")
+        for row, trace in zip(rows, self.document["traces"]):
+            for key in ("records", "events"):
+                self.expect(f"{trace[key]:,}" in row, f"{key} of {trace['name']} are not in {row}")
+
     def comparison(self):
         self.counters_agree(self.document)
+        self.traces_agree()
         self.costs_agree()
         self.crossings_agree()
         self.table_controls()

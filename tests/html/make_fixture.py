@@ -162,7 +162,7 @@ def main():
     document = {
         "schema": "gnomon.compare/2", "gnomon": "0.1.0",
         "traces": [{"name": "sort.gtrace", "format": "gtrace", "program": "sort -n numbers.txt",
-                    "note": "GNU coreutils 9.1, 200,000 lines", "references": TOTAL, "events": 41}],
+                    "note": "GNU coreutils 9.1, 200,000 lines", "records": TOTAL, "events": 41}],
         "options": {"tlb": "zen4", "caches": "zen4", "cost": "vtx", "memory_bytes": 4 << 30,
                     "host_page": "4K", "vcpus": 1, "slice": 100000, "copies": 1, "skip": 0, "warmup": 0,
                     "limit": 0, "guest": {"thp": "never", "placement": "sequential", "kpti": False}},

@@ -45,13 +45,13 @@ function trace_table(traces) {
       'Traces',
       [
         {label: 'Trace'}, {label: 'Program', kind: 'wrap'}, {label: 'Format', kind: 'text'},
-        {label: 'References', kind: 'number'}, {label: 'Events', kind: 'number'},
+        {label: 'Records', kind: 'number'}, {label: 'Events', kind: 'number'},
         {label: 'Note', kind: 'wrap'}
       ],
       traces.map(
           (trace) =>
               [text(own(trace, 'name')), text(own(trace, 'program')), text(own(trace, 'format')),
-               finite(own(trace, 'references')), finite(own(trace, 'events')),
+               finite(own(trace, 'records')), finite(own(trace, 'events')),
                text(own(trace, 'note'))]));
 }
 
