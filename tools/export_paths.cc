@@ -13,10 +13,12 @@ namespace {
 
 /// The same regular file, or the same one to be, whatever the way to it is.
 bool same_file(const std::string& a, const std::string& b) {
-  struct stat one {}, other {};
+  struct stat one {
+  }, other{};
   const bool there = stat(a.c_str(), &one) == 0;
   if (there != (stat(b.c_str(), &other) == 0)) return false;
-  if (there) return S_ISREG(one.st_mode) && one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+  if (there)
+    return S_ISREG(one.st_mode) && one.st_dev == other.st_dev && one.st_ino == other.st_ino;
   std::error_code error;
   const std::filesystem::path path = std::filesystem::weakly_canonical(a, error);
   return !error && path == std::filesystem::weakly_canonical(b, error) && !error;

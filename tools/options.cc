@@ -112,8 +112,8 @@ absl::Status parse_error(const Verb& verb, const CLI::ParseError& error) {
   return absl::InvalidArgumentError(text);
 }
 
-/// Nothing after "--limit=": CLI11 would take the next word for the value, which may be a trace that
-/// an export then replaces.
+/// Nothing after "--limit=": CLI11 would take the next word for the value, which may be a trace
+/// that an export then replaces.
 absl::Status refuse_empty_values(const Verb& verb, const std::vector<std::string>& words) {
   for (const absl::string_view word : words) {
     if (!absl::EndsWith(word, "=")) continue;

@@ -146,7 +146,8 @@ std::string sweep_to_text(Entries entries) {
     }
   }
   if (audited > 0) {
-    absl::StrAppend(&text, "audit   ", sound, " of ", audited, " replays sound, guest memory equal\n");
+    absl::StrAppend(&text, "audit   ", sound, " of ", audited,
+                    " replays sound, guest memory equal\n");
   }
   return text;
 }

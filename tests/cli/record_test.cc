@@ -57,9 +57,9 @@ TEST_F(Record, JsonAndLimit) {
 }
 
 TEST_F(Record, AProgramDoesNotWriteIntoATraceOnStandardOutput) {
-  const Finished f = run(
-      "gnomon record -q -o - --to csv -- sh -c 'echo said; echo complained >&2' >" +
-      scratch_path("clean.csv"));
+  const Finished f =
+      run("gnomon record -q -o - --to csv -- sh -c 'echo said; echo complained >&2' >" +
+          scratch_path("clean.csv"));
   EXPECT_EQ(f.status, 0) << f.err;
   EXPECT_EQ(f.err, "said\ncomplained\n");
   const json info = json_of("gnomon info --json " + scratch_path("clean.csv"));

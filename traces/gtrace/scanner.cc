@@ -17,7 +17,8 @@ constexpr absl::string_view kNoIndex =
 
 /// Strict reading ends at damage and says so.
 absl::Status damaged(absl::string_view what) {
-  return absl::InvalidArgumentError(absl::StrCat(what, "; --lenient uses the blocks that are whole"));
+  return absl::InvalidArgumentError(
+      absl::StrCat(what, "; --lenient uses the blocks that are whole"));
 }
 
 /// Bytes that are checked and found damaged, for each byte of the file.
@@ -61,7 +62,8 @@ absl::Status Scanner::read_file_header(TraceInfo& info) {
   }
   const std::string text = absl::StrCat(source_.name(), ": byte 0: ", fault);
   if (mode_ == ReadMode::kStrict) {
-    return absl::StartsWith(window_.bytes(), kFileMagic) ? damaged(text) : absl::InvalidArgumentError(text);
+    return absl::StartsWith(window_.bytes(), kFileMagic) ? damaged(text)
+                                                         : absl::InvalidArgumentError(text);
   }
   ++left_out_;
   first_fault_ = text;

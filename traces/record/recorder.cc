@@ -223,9 +223,9 @@ absl::StatusOr<RecordResult> record_program(const RecordOptions& options, TraceW
   if (!workspace.ok()) return workspace.status();
   const absl::StatusOr<std::string> library = without_separators(*tool, *workspace);
   if (!library.ok()) return library.status();
-  absl::StatusOr<Keeper> keeper = Keeper::start(
-      valgrind_command(options, *valgrind, *workspace), valgrind_environment(*library),
-      workspace->directory(), options.output_to_error);
+  absl::StatusOr<Keeper> keeper = Keeper::start(valgrind_command(options, *valgrind, *workspace),
+                                                valgrind_environment(*library),
+                                                workspace->directory(), options.output_to_error);
   if (!keeper.ok()) return keeper.status();
 
   Recording recording(options, writer, *workspace, *keeper, interrupts);

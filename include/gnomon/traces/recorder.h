@@ -54,11 +54,10 @@ struct RecordResult {
   std::string messages;        ///< what valgrind had to say, cut to 16 KiB; normally nothing
 };
 
-/// Runs the program with the caller's standard input, output (but see above) and error, and writes what
-/// it does.
-/// Ends when all its processes have ended. The caller makes the writer and finishes it, also after
-/// an error: what was written until then is a valid trace. No process and no temporary file is
-/// left.
+/// Runs the program with the caller's standard input, output (but see above) and error, and writes
+/// what it does. Ends when all its processes have ended. The caller makes the writer and finishes
+/// it, also after an error: what was written until then is a valid trace. No process and no
+/// temporary file is left.
 ///
 /// While it runs, it handles SIGINT, SIGTERM and SIGHUP (unless they are ignored) and must not run
 /// twice at a time in a process. Errors: InvalidArgument (no command), NotFound (program or
