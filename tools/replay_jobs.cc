@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_format.h"
 #include "tools/progress.h"
+#include "tools/units.h"
 
 namespace gnomon::tools {
 namespace {
@@ -39,6 +40,8 @@ class Jobs {
       }
     }
   }
+
+  size_t size() const { return jobs_.size(); }
 
   void run(unsigned workers, bool show_progress) {
     std::vector<std::thread> threads;
@@ -135,12 +138,29 @@ class Jobs {
   std::atomic<bool> failed_{false};
 };
 
+/// Copies that read for themselves take some megabytes each, for each replay that is under way.
+absl::Status check_readings(absl::Span<const ReplayPlan> plans, size_t at_once) {
+  constexpr size_t kMostReadings = 256;
+  for (const ReplayPlan& plan : plans) {
+    const ReplaySetup& setup = plan.setup;
+    if (setup.copies == 1 || setup.slice <= kMostSharedSlice) continue;
+    const size_t readings = setup.copies * setup.traces.size() * at_once;
+    if (readings <= kMostReadings) continue;
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "--copies: with a --slice above %s every copy reads for itself, and %s readings at once are more "
+        "than %s; take a smaller --slice, fewer copies or --jobs 1",
+        with_separators(kMostSharedSlice), with_separators(readings), with_separators(kMostReadings)));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<std::vector<SessionResult>> run_plans(absl::Span<const ReplayPlan> plans,
                                                      unsigned workers, bool show_progress) {
   if (workers == 0) workers = std::max(1u, std::thread::hardware_concurrency());
   Jobs jobs(plans, workers > 1);
+  if (absl::Status s = check_readings(plans, std::min<size_t>(workers, jobs.size())); !s.ok()) return s;
   jobs.run(workers, show_progress);
   return jobs.results(plans);
 }

@@ -33,7 +33,7 @@ constexpr auto kMachine = std::to_array<OptionSpec>({
      "kernel_entries=on|off, ... (docs/guest-model.md); may be repeated",
      false, guest_words},
     {"--tick", 0, "N", "10M", "memory operations between two timer interrupts of a processor; 0: none"},
-    {"--copies", 0, "K", "1", "run each trace K times at once, each in processes of its own"},
+    {"--copies", 0, "K", "1", "run each trace K times at once, each in processes of its own; 1 to 4096, 256 if --slice is above 4M"},
     {"--slice", 0, "N", "100k", "references before the next trace or copy has its turn"},
     {"--skip", 0, "N", "0", "pass over the first N references of each trace; its events still happen"},
     {"--warmup", 0, "N", "0", "then run N references without counting them"},

@@ -11,9 +11,9 @@ namespace gnomon::replay_test {
 namespace {
 
 /// Hands out a script, at most so many records at a time.
-class Batches final : public TraceReader {
+class ScriptReader final : public TraceReader {
  public:
-  Batches(const TraceBatch& all, size_t most) : all_(all), most_(most) {}
+  ScriptReader(const TraceBatch& all, size_t most) : all_(all), most_(most) {}
   absl::StatusOr<size_t> read(absl::Span<TraceRecord> out,
                               std::vector<TraceEvent>& events) override {
     events.clear();
@@ -42,7 +42,7 @@ class Batches final : public TraceReader {
 /// What lies between cuts, in words; a cut is where as many references have been handed out as
 /// wanted.
 std::string cut_up(const TraceBatch& all, size_t batch, absl::Span<const uint64_t> cuts) {
-  Feed feed(std::make_unique<Batches>(all, batch));
+  Feed feed(std::make_unique<ScriptReader>(all, batch));
   std::string text;
   for (const uint64_t part : cuts) {
     absl::StrAppend(&text, "|");

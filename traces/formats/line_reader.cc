@@ -82,13 +82,13 @@ std::string LineReader::place_of(const char* line) const {
   return absl::StrFormat("line %d (byte %d)", lines_, offset_of(line));
 }
 
-std::string LineReader::place(size_t index) const {
+std::string place_in(absl::Span<const SourceLine> lines, size_t index) {
   uint64_t line = 0;
-  for (const auto& [from, first] : lines_of_) {
-    if (from > index) break;
-    line = first + (index - from);
+  for (const SourceLine& from : lines) {
+    if (from.index > index) break;
+    line = from.line + (index - from.index);
   }
-  return line == 0 || long_line_ ? "" : absl::StrCat("line ", line);
+  return line == 0 ? "" : absl::StrCat("line ", line);
 }
 
 void LineReader::line_fault(absl::string_view what, absl::string_view line) {

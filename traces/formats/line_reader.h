@@ -51,20 +51,23 @@ class LineReader : public ReaderBase {
   void from_line(size_t index, uint64_t line) {
     if (index == 0) {
       lines_of_.clear();
-    } else if (auto& [from, first] = lines_of_.back(); from == index) {
-      first = line;
+    } else if (SourceLine& last = lines_of_.back(); last.index == index) {
+      last.line = line;
       return;
-    } else if (line - index == first - from) {
+    } else if (line - index == last.line - last.index) {
       return;
     }
-    lines_of_.emplace_back(index, line);
+    lines_of_.push_back({index, line});
   }
 
   char* complete_;
   uint64_t lines_ = 0;  // taken so far
 
  public:
-  std::string place(size_t index) const final;
+  absl::Span<const SourceLine> lines() const final {
+    if (long_line_) return {};
+    return lines_of_;
+  }
 
  private:
   bool refill();
@@ -72,7 +75,7 @@ class LineReader : public ReaderBase {
 
   bool last_line_cut_ = false;
   bool long_line_ = false;  // was dropped: lines are not told any more
-  std::vector<std::pair<size_t, uint64_t>> lines_of_;  // see from_line
+  std::vector<SourceLine> lines_of_;  // see from_line
 };
 
 /// The front of `text` as "\"text\"", cut after 40 characters, with odd ones escaped.

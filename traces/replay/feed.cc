@@ -29,16 +29,35 @@ OpCounts count_ops(absl::Span<const TraceRecord> records) {
   return counts;
 }
 
+void Feed::join(const Feed& other) {
+  joined_ = true;
+  number_ = other.number_;
+  batch_ = other.batch_;
+  next_ = other.next_;
+  taken_ = other.taken_;
+  records_before_ = other.records_before_;
+  references_before_ = other.references_before_;
+  marked = other.marked;
+  batches_->enter(number_);
+}
+
 absl::StatusOr<Piece> Feed::prime() {
-  if (next_ == end_) {
-    const absl::StatusOr<size_t> got = reader_->read(absl::MakeSpan(records_), events_);
-    if (!got.ok()) return got.status();
-    records_before_ += end_;
+  const bool used_up = batch_ != nullptr && next_ == batch_->count;
+  if (used_up && batch_->count > 0) {
+    records_before_ += batch_->count;
     references_before_ = taken_;
     next_ = 0;
-    end_ = *got;
+    batch_ = nullptr;
+    batches_->enter(number_ + 1);
+    batches_->leave(number_++);
   }
-  return Piece{absl::MakeConstSpan(records_).subspan(next_, end_ - next_), events_};
+  if (batch_ == nullptr) {
+    const absl::StatusOr<const ReadBatch*> batch = batches_->get(number_);
+    if (!batch.ok()) return batch.status();
+    batch_ = *batch;
+  }
+  return Piece{absl::MakeConstSpan(batch_->records).subspan(next_, batch_->count - next_),
+               batch_->events};
 }
 
 absl::StatusOr<Piece> Feed::take(uint64_t references) {
@@ -59,10 +78,10 @@ absl::StatusOr<Piece> Feed::take(uint64_t references) {
 }
 
 std::string Feed::place(const TraceRecord& record) const {
-  const auto index = static_cast<size_t>(&record - records_.data());
-  const uint64_t before =
-      references_before_ + total(count_ops(absl::MakeConstSpan(records_).first(index)));
-  const std::string in_source = reader_->place(index);
+  const auto records = absl::MakeConstSpan(batch_->records);
+  const auto index = static_cast<size_t>(&record - records.data());
+  const uint64_t before = references_before_ + total(count_ops(records.first(index)));
+  const std::string in_source = place_in(batch_->lines, index);
   return absl::StrFormat("record %d (%sreference %d%s%s)", records_before_ + index + 1,
                          record.kind == RecordKind::kEvent ? "before " : "", before + 1,
                          in_source.empty() ? "" : ", ", in_source);
@@ -77,10 +96,10 @@ absl::StatusOr<uint64_t> Feed::guest_memory() {
     if (event.kind != EventKind::kGuest) continue;
     if (event.length >= kLeast && event.length <= kMost) return event.length;
     return absl::InvalidArgumentError(absl::StrFormat(
-        "%s: a guest with %d bytes of memory; it may have 4K to 64G", reader_->name(), event.length));
+        "%s: a guest with %d bytes of memory; it may have 4K to 64G", reader().name(), event.length));
   }
   return absl::InvalidArgumentError(absl::StrCat(
-      reader_->name(), ": a trace of a whole guest that does not say first how much memory it has"));
+      reader().name(), ": a trace of a whole guest that does not say first how much memory it has"));
 }
 
 }  // namespace gnomon

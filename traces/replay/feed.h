@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "gnomon/traces/trace_reader.h"
+#include "traces/replay/batches.h"
 
 namespace gnomon {
 
@@ -31,7 +32,21 @@ struct Piece {
 class Feed {
  public:
   explicit Feed(std::unique_ptr<TraceReader> reader)
-      : reader_(std::move(reader)), records_(kRecords) {}
+      : batches_(std::make_shared<Batches>(std::move(reader))) {
+    batches_->enter(0);
+  }
+  /// Another one of the same trace, which reads it once for both. It hands out nothing before join().
+  explicit Feed(std::shared_ptr<Batches> batches) : batches_(std::move(batches)), joined_(false) {}
+  ~Feed() {
+    if (joined_) batches_->leave(number_);
+  }
+  Feed(const Feed&) = delete;
+  Feed& operator=(const Feed&) = delete;
+
+  const std::shared_ptr<Batches>& batches() const { return batches_; }
+  /// Once: goes on from where `other`, of the same batches, is.
+  void join(const Feed& other);
+  bool joined() const { return joined_; }
 
   /// Reads ahead, so that what the trace says of itself is known. Then everything read, for a look.
   absl::StatusOr<Piece> prime();
@@ -44,7 +59,7 @@ class Feed {
   /// or not 4K to 1T.
   absl::StatusOr<uint64_t> guest_memory();
 
-  const TraceReader& reader() const { return *reader_; }
+  const TraceReader& reader() const { return batches_->reader(); }
   uint64_t taken() const { return taken_; }  ///< references handed out so far
   /// Where a record of the last piece is in the trace: "record 7 (reference 5, line 9)".
   std::string place(const TraceRecord& record) const;
@@ -55,16 +70,13 @@ class Feed {
   uint64_t bytes_told = 0;     ///< of the source, as progress
 
  private:
-  // Records of a quarter megabyte stay in the second-level cache between reader and machines.
-  static constexpr size_t kRecords = 8192;
-
-  std::unique_ptr<TraceReader> reader_;
-  std::vector<TraceRecord> records_;
-  std::vector<TraceEvent> events_;
+  std::shared_ptr<Batches> batches_;
+  bool joined_ = true;
+  uint64_t number_ = 0;  // of the batch
+  const ReadBatch* batch_ = nullptr;
   size_t next_ = 0;
-  size_t end_ = 0;
   uint64_t taken_ = 0;
-  // Before the batch in records_.
+  // Before the batch.
   uint64_t records_before_ = 0;
   uint64_t references_before_ = 0;
 };

@@ -11,22 +11,32 @@
 
 namespace gnomon {
 
+absl::StatusOr<std::unique_ptr<Feed>> Session::open_feed(const std::string& path) const {
+  absl::StatusOr<std::unique_ptr<TraceReader>> reader = open_trace(path, {setup_.format, setup_.mode});
+  if (!reader.ok()) return reader.status();
+  auto feed = std::make_unique<Feed>(*std::move(reader));
+  if (absl::Status s = feed->prime().status(); !s.ok()) return s;
+  return feed;
+}
+
 absl::Status Session::open() {
   machine_ = setup_.machine;
   machine_.lenient = setup_.mode == ReadMode::kLenient;
+  const bool shared = setup_.slice <= kMostSharedSlice;
   for (const std::string& path : setup_.traces) {
-    for (unsigned copy = 0; copy < std::max(setup_.copies, 1u); ++copy) {
-      // Before it is opened, which would wait for it.
-      if (path == "-" && setup_.copies > 1) {
-        return absl::InvalidArgumentError(
-            "standard input can be read only once; store the trace in a file to run copies of it");
+    // Before it is opened, which would wait for it.
+    if (path == "-" && setup_.copies > 1) {
+      return absl::InvalidArgumentError(
+          "standard input can be read only once; store the trace in a file to run copies of it");
+    }
+    for (unsigned copy = 0; copy < copies(); ++copy) {
+      if (copy > 0 && shared) {
+        feeds_.push_back(std::make_unique<Feed>(feeds_.back()->batches()));
+        continue;
       }
-      absl::StatusOr<std::unique_ptr<TraceReader>> reader =
-          open_trace(path, {setup_.format, setup_.mode});
-      if (!reader.ok()) return reader.status();
-      feeds_.push_back(std::make_unique<Feed>(*std::move(reader)));
-      const absl::StatusOr<Piece> first = feeds_.back()->prime();
-      if (!first.ok()) return first.status();
+      absl::StatusOr<std::unique_ptr<Feed>> feed = open_feed(path);
+      if (!feed.ok()) return feed.status();
+      feeds_.push_back(*std::move(feed));
     }
   }
   if (progress_ != nullptr) tell_totals();
@@ -85,11 +95,10 @@ absl::Status Session::create(absl::Span<const std::string> backends) {
 
 SessionResult Session::result() {
   SessionResult r;
-  const unsigned copies = std::max(setup_.copies, 1u);
-  for (size_t i = 0; i < feeds_.size(); i += copies) {
+  for (size_t i = 0; i < feeds_.size(); i += copies()) {
     const TraceReader& reader = feeds_[i]->reader();
     TraceSummary summary{reader.info(), reader.stats(), std::string(reader.name()), 0, ""};
-    for (size_t copy = i; copy < i + copies; ++copy) {
+    for (size_t copy = i; copy < i + copies(); ++copy) {
       if (summary.rejected == 0) summary.first_rejected = feeds_[copy]->first_rejected;
       summary.rejected += feeds_[copy]->rejected;
     }

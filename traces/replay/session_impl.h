@@ -2,6 +2,7 @@
 #ifndef TRACES_REPLAY_SESSION_IMPL_H_
 #define TRACES_REPLAY_SESSION_IMPL_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -32,9 +33,11 @@ class Session {
   SessionResult result();
 
  private:
+  absl::StatusOr<std::unique_ptr<Feed>> open_feed(const std::string& path) const;
   absl::Status take_guest();
   void tell_totals();
   absl::Status skip(Feed& feed, uint32_t group);
+  absl::Status skip_and_join(uint32_t group);
   absl::StatusOr<bool> turn(Feed& feed, uint32_t group);
   absl::Status run_piece(Feed& feed, uint32_t group, const Piece& piece);
   absl::Status run_between_marks(Feed& feed, uint32_t group, const Piece& piece);
@@ -46,6 +49,7 @@ class Session {
   absl::Status nothing_counted() const;
   void end_stretch();
   bool counted_since_last_point() const;
+  unsigned copies() const { return std::max(setup_.copies, 1u); }
   bool stopped() const { return progress_ != nullptr && progress_->stop.load(); }
 
   const ReplaySetup& setup_;

@@ -194,9 +194,26 @@ absl::StatusOr<bool> Session::turn(Feed& feed, uint32_t group) {
   return true;
 }
 
+/// A copy that shares its reading with the first one has what is skipped to itself: it would be kept
+/// for all of them otherwise.
+absl::Status Session::skip_and_join(uint32_t group) {
+  Feed& feed = *feeds_[group];
+  if (feed.joined()) return skip(feed, group);
+  const uint32_t trace = group / copies();
+  if (setup_.skip > 0) {
+    const absl::StatusOr<std::unique_ptr<Feed>> own = open_feed(setup_.traces[trace]);
+    if (!own.ok()) return own.status();
+    if (absl::Status s = skip(**own, group); !s.ok()) return s;
+    feed.rejected = (*own)->rejected;
+    feed.first_rejected = (*own)->first_rejected;
+  }
+  feed.join(*feeds_[trace * copies()]);
+  return absl::OkStatus();
+}
+
 absl::Status Session::run() {
   for (uint32_t group = 0; group < feeds_.size(); ++group) {
-    if (absl::Status s = skip(*feeds_[group], group); !s.ok()) return s;
+    if (absl::Status s = skip_and_join(group); !s.ok()) return s;
   }
   std::vector<bool> ended(feeds_.size(), false);
   size_t running = feeds_.size();
@@ -223,7 +240,8 @@ absl::Status Session::run() {
 absl::Status Session::nothing_counted() const {
   std::string all;
   std::string amiss;
-  for (const auto& feed : feeds_) {
+  for (size_t i = 0; i < feeds_.size(); i += copies()) {
+    const auto& feed = feeds_[i];
     const absl::string_view name = feed->reader().name();
     const ReadStats& stats = feed->reader().stats();
     // What was left out may be why.

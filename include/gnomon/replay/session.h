@@ -17,6 +17,9 @@
 
 namespace gnomon {
 
+/// What copies of a trace may be apart to share one reading of it, in references: some 64 MB of records.
+inline constexpr uint64_t kMostSharedSlice = 4'000'000;
+
 /// What to replay, and how. Everything but the backend.
 struct ReplaySetup {
   std::vector<std::string> traces;  ///< as for open_trace; each is a stream of its own
@@ -24,7 +27,9 @@ struct ReplaySetup {
   ReadMode mode = ReadMode::kStrict;
   MachineOptions machine;           ///< `backend`, `whole_guest`, `lenient` are set by replay()
   CostModel cost;                   ///< of the cycles in the series
-  unsigned copies = 1;              ///< each trace runs so many times at once, each in its own processes
+  /// Each trace runs so many times at once, each in its own processes. Copies share one reading of their
+  /// trace if `slice` is at most kMostSharedSlice; else each reads for itself.
+  unsigned copies = 1;
   uint64_t slice = 100'000;         ///< references before the next stream has its turn; with one stream unused
   // A window, in references: left out at the start of each trace (their events still happen), then, over
   // all traces, run without being counted, and counted (0: to the end).

@@ -32,6 +32,15 @@ struct TraceInfo {
 /// Strict: the first thing that is wrong ends the reading. Lenient: it is counted and left out.
 enum class ReadMode : uint8_t { kStrict, kLenient };
 
+/// The record at `index` of a batch comes from this line of the source, and those behind it from one line
+/// each, up to the next of these.
+struct SourceLine {
+  size_t index;
+  uint64_t line;
+};
+/// "line 12": where the record at `index` is; empty without lines.
+std::string place_in(absl::Span<const SourceLine> lines, size_t index);
+
 struct ReadStats {
   uint64_t bytes = 0;      ///< taken from the source so far (as stored: compressed)
   uint64_t records = 0;    ///< memory operations
@@ -54,9 +63,8 @@ class TraceReader {
   virtual const TraceInfo& info() const = 0;
   virtual const ReadStats& stats() const = 0;
   virtual absl::string_view name() const = 0;  ///< of the source, for messages
-  /// Where in the source the record at `index` of the last read() is, "line 12"; empty: this format does
-  /// not keep it.
-  virtual std::string place(size_t /*index*/) const { return ""; }
+  /// Where in the source the records of the last read() are, in order; empty: this format does not keep it.
+  virtual absl::Span<const SourceLine> lines() const { return {}; }
   /// Bytes of the source, when known.
   virtual std::optional<uint64_t> total_bytes() const = 0;
 
