@@ -42,6 +42,15 @@ bool never_ran(const absl::Status& s) {
          absl::IsFailedPrecondition(s);
 }
 
+/// The error of a trace that could not be written to its end, with what is left of it.
+absl::Status with_what_is_left(const absl::Status& error, TraceWriter& writer) {
+  const absl::StatusOr<SalvagedTrace> left = writer.salvage();
+  if (!left.ok()) return error;
+  return absl::Status(error.code(),
+                      absl::StrFormat("%s; the first %s references are in %s", error.message(),
+                                      with_separators(left->references), left->path));
+}
+
 absl::StatusOr<int> record(const Arguments& arguments) {
   RecordOptions options;
   options.command = arguments.all("PROGRAM");
@@ -76,11 +85,12 @@ absl::StatusOr<int> record(const Arguments& arguments) {
   };
   const absl::StatusOr<RecordResult> result = record_program(options, **writer);
   line.erase();
-  // Without a program there is no trace; once there were records, they are kept whatever happened.
-  if (!result.ok() && never_ran(result.status())) return result.status();
+  // Without a program there is no trace; once there were records, they are kept whatever happened. (The
+  // disk may have failed, too, with any status.)
+  if (!result.ok() && never_ran(result.status())) return with_what_is_left(result.status(), **writer);
   // A reader of a pipe may keep us waiting; there is no file then that a signal could cost.
   if (path == "-") noted.reset();
-  if (absl::Status s = (*writer)->finish(); !s.ok()) return s;
+  if (absl::Status s = (*writer)->finish(); !s.ok()) return with_what_is_left(s, **writer);
   noted.reset();
   if (!result.ok()) {
     return absl::Status(result.status().code(),
@@ -138,7 +148,8 @@ const Verb kRecordVerb = {
     "record", "record a real program's memory accesses and mappings",
     "Runs the program under valgrind, which must be installed, and follows the processes it starts. The\n"
     "program's own input and output are untouched, but for -o -: then its output goes to standard error.\n"
-    "Ctrl-C ends the program; the trace up to there is kept.\n"
+    "Ctrl-C ends the program; the trace up to there is kept. On a full disk what could be written of a\n"
+    ".gtrace is kept as FILE.part.\n"
     "Exits with 0 whatever the program's own status is; that is in the summary.",
     kRecordExamples, kRecordOptions, run_record};
 

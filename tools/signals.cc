@@ -58,6 +58,7 @@ void handle_signals() {
   struct sigaction before = {};
   for (const int signal : kEnding) handle(signal, clean_up_and_end, before);
   sigpipe_ends = handle(SIGPIPE, nothing, before);
+  handle(SIGXFSZ, nothing, before);
 }
 
 SignalsNoted::SignalsNoted() {

@@ -11,6 +11,7 @@ namespace gnomon::tools {
 /// then end the program as they would have anyway; the recorder takes them over while it runs.
 /// SIGPIPE makes the write fail, so that everything is put in order; where that was a write of the
 /// output, it is made up for at the end.
+/// So does SIGXFSZ (ulimit -f), which is an error like a full disk.
 /// Signals that are ignored when the program starts stay so.
 void handle_signals();
 

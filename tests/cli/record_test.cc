@@ -8,6 +8,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "tests/cli/run_program.h"
 
 namespace gnomon::cli_test {
@@ -111,6 +112,24 @@ TEST_F(Record, AnInterruptKeepsTheTrace) {
   EXPECT_EQ(f.status, 0) << f.err;
   EXPECT_THAT(f.err, HasSubstr("warning: interrupted: the trace ends there\n"));
   EXPECT_GT(json_of("gnomon info --json " + trace)["traces"][0]["references"], 1000);
+}
+
+TEST_F(Record, AFullDiskKeepsTheBlocksThatAreWhole) {
+  const std::string trace = scratch_path("full.gtrace");
+  // A limit on files fails as a full disk does: in units of 512 bytes, three or four blocks.
+  const Finished f = run(
+      "ulimit -f 450; gnomon record -q -o " + trace +
+      " -- awk 'BEGIN { srand(1); for (i = 0; i < 60000; ++i) s += a[int(10000 * rand())]++ }'");
+  EXPECT_EQ(f.status, 2);
+  const std::string kept = trace + ".part";
+  EXPECT_THAT(f.err, StartsWith("gnomon: " + trace + ": cannot write: File too large; the first "));
+  EXPECT_THAT(f.err, HasSubstr(" references are in " + kept + "\n"));
+  EXPECT_FALSE(std::filesystem::exists(trace));
+  const json info = json_of("gnomon info --json " + kept)["traces"][0];
+  EXPECT_THAT(absl::StrReplaceAll(f.err, {{",", ""}}),
+              HasSubstr(absl::StrCat(" ", info["references"].get<uint64_t>(), " references")));
+  EXPECT_GT(info["references"], 1'000'000);
+  EXPECT_THAT(info["warning"].get<std::string>(), HasSubstr("cut short"));
 }
 
 /// Records a program in a directory of its own, and has SIGINT come right after the first of these

@@ -135,5 +135,75 @@ TEST_F(FileSinkTest, AWriterReportsAFullDiskAndStops) {
   EXPECT_LE(small->bytes_written(), 2000u);
 }
 
+/// A file on a disk that becomes full: the last write goes out in part.
+class FullFile final : public ByteSink {
+ public:
+  FullFile(const std::string& path, size_t room) : file_(create_sink(path).value()), room_(room) {}
+  absl::Status write(absl::string_view bytes) override {
+    const bool fits = bytes.size() <= room_;
+    const absl::Status written = file_->write(bytes.substr(0, room_));
+    room_ -= std::min(room_, bytes.size());
+    return fits ? written : absl::ResourceExhaustedError("full");
+  }
+  absl::Status finish() override { return file_->finish(); }
+  absl::StatusOr<std::string> keep(uint64_t bytes) override { return file_->keep(bytes); }
+  absl::string_view name() const override { return file_->name(); }
+
+ private:
+  std::unique_ptr<ByteSink> file_;
+  size_t room_;
+};
+
+TEST_F(FileSinkTest, BlocksThatAreWholeCanBeSalvaged) {
+  std::ofstream(path("a")) << "before";
+  const TraceBatch batch = small_program(1, 5000);
+  std::string first_kept;
+  for (const size_t room : {2000, 2001, 3000}) {
+    SCOPED_TRACE(room);
+    auto writer = create_gtrace_writer(std::make_unique<FullFile>(path("a"), room), {},
+                                       {.block_records = 100})
+                      .value();
+    EXPECT_EQ(writer->salvage().status().code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_FALSE(writer->write(batch.records, batch.events).ok());
+    EXPECT_FALSE(writer->finish().ok());
+    const absl::StatusOr<SalvagedTrace> left = writer->salvage();
+    ASSERT_TRUE(left.ok()) << left.status();
+    writer.reset();
+    EXPECT_GT(left->references, 0u);
+    // A salvaged one that is there already stays.
+    EXPECT_EQ(left->path == path("a.part"), first_kept.empty()) << left->path;
+    first_kept = path("a.part");
+
+    std::vector<TraceRecord> records(4096);
+    std::vector<TraceEvent> events;
+    const auto reader = make_gtrace_reader(open_bytes(left->path).value(), ReadMode::kStrict);
+    uint64_t references = 0;
+    size_t at = 0;
+    for (;;) {
+      const absl::StatusOr<size_t> got = reader->read(absl::MakeSpan(records), events);
+      ASSERT_TRUE(got.ok()) << got.status();
+      if (*got == 0) break;
+      for (const TraceRecord& r : absl::MakeConstSpan(records).first(*got)) {
+        references += references_of(r.kind);
+        EXPECT_EQ(r.kind, batch.records[at++].kind);
+      }
+    }
+    EXPECT_EQ(references, left->references);
+    EXPECT_THAT(reader->stats().warning, HasSubstr("it ends without its index"));
+  }
+  EXPECT_EQ(contents(path("a")), "before");
+}
+
+TEST_F(FileSinkTest, NothingIsSalvagedWithoutAWholeBlock) {
+  const TraceBatch batch = small_program(1, 5000);
+  auto writer =
+      create_gtrace_writer(std::make_unique<FullFile>(path("a"), 100), {}, {.block_records = 5000})
+          .value();
+  EXPECT_FALSE(writer->write(batch.records, batch.events).ok() && writer->finish().ok());
+  EXPECT_FALSE(writer->salvage().ok());
+  writer.reset();
+  EXPECT_EQ(files(), 0u);
+}
+
 }  // namespace
 }  // namespace gnomon::gtrace_test

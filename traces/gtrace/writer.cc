@@ -51,9 +51,18 @@ class GtraceWriter final : public TraceWriter {
       if (absl::Status status = put(encode_index(blocks_)); !status.ok()) return status;
       if (absl::Status status = put(Trailer{offset}.encode()); !status.ok()) return status;
     }
-    if (absl::Status status = sink_->finish(); !status.ok()) return status;
+    if (failed_ = sink_->finish(); !failed_.ok()) return failed_;
     finished_ = true;
     return absl::OkStatus();
+  }
+
+  /// The blocks that are whole; without an index, so that readers say that the end is missing.
+  absl::StatusOr<SalvagedTrace> salvage() override {
+    if (failed_.ok()) return absl::FailedPreconditionError("nothing has failed");
+    if (whole_blocks_ == 0) return absl::FailedPreconditionError("no block is whole");
+    absl::StatusOr<std::string> path = sink_->keep(whole_bytes_);
+    if (!path.ok()) return path.status();
+    return SalvagedTrace{*std::move(path), references_};
   }
 
   uint64_t left_out() const override { return 0; }
@@ -128,6 +137,8 @@ class GtraceWriter final : public TraceWriter {
     if (absl::Status status = put(header.encode()); !status.ok()) return status;
     if (absl::Status status = put(stored); !status.ok()) return status;
 
+    whole_bytes_ = bytes_;
+    ++whole_blocks_;
     references_ += header.references;
     written_ += count;
     records_.erase(records_.begin(), records_.begin() + static_cast<std::ptrdiff_t>(count));
@@ -162,6 +173,8 @@ class GtraceWriter final : public TraceWriter {
   uint64_t references_ = 0;
   uint64_t written_ = 0;  // records
   uint64_t bytes_ = 0;
+  uint64_t whole_bytes_ = 0;
+  uint64_t whole_blocks_ = 0;
   bool finished_ = false;
   absl::Status failed_;  // what the sink said; then nothing more is written
 };

@@ -94,6 +94,23 @@ class FileSink final : public ByteSink {
     finished_ = true;
     return absl::OkStatus();
   }
+  absl::StatusOr<std::string> keep(uint64_t bytes) override {
+    if (finished_) return absl::FailedPreconditionError("it is finished");
+    if (descriptor_ >= 0) close(std::exchange(descriptor_, -1));
+    if (truncate(temporary_.c_str(), static_cast<off_t>(bytes)) != 0) {
+      return system_error(name_, "cut");
+    }
+    // Unlike rename, link replaces nothing.
+    std::string kept = absl::StrCat(target_, ".part");
+    if (link(temporary_.c_str(), kept.c_str()) == 0) {
+      unlink(temporary_.c_str());
+    } else {
+      kept = temporary_;
+    }
+    mark_.reset();
+    finished_ = true;
+    return kept;
+  }
   absl::string_view name() const override { return name_; }
 
  private:

@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "gnomon/traces/record.h"
@@ -25,6 +26,12 @@ class ByteSink {
   virtual absl::Status write(absl::string_view bytes) = 0;
   /// Everything is there and stays. Without it nothing appears under the target's name.
   virtual absl::Status finish() = 0;
+  /// In place of finish() after it or write() has failed: keeps the first `bytes` of what was written and
+  /// returns the name of the file that holds them, the target's with ".part" at its end, or a temporary one
+  /// if there is such a file. Unimplemented: what is written by this sink cannot be cut.
+  virtual absl::StatusOr<std::string> keep(uint64_t /*bytes*/) {
+    return absl::UnimplementedError("only a file can be cut");
+  }
   virtual absl::string_view name() const = 0;
 };
 
@@ -50,6 +57,12 @@ class StringSink final : public ByteSink {
   std::string bytes_;
 };
 
+/// What is left of a trace that could not be written to its end.
+struct SalvagedTrace {
+  std::string path;
+  uint64_t references = 0;
+};
+
 /// Writes a trace from front to back.
 class TraceWriter {
  public:
@@ -60,6 +73,11 @@ class TraceWriter {
                              absl::Span<const TraceEvent> events) = 0;
   /// Writes what is still held back, and finishes the sink.
   virtual absl::Status finish() = 0;
+  /// After the sink has failed: keeps what can be read of the trace, in a file of another name (ByteSink::keep).
+  /// FailedPrecondition: it has not, or there is nothing to keep; Unimplemented: not of this format or sink.
+  virtual absl::StatusOr<SalvagedTrace> salvage() {
+    return absl::UnimplementedError("a trace of this format is kept whole or not at all");
+  }
   /// Records and events that this format has no place for, so far.
   virtual uint64_t left_out() const = 0;
   virtual uint64_t bytes_written() const = 0;
