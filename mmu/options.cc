@@ -4,9 +4,7 @@
 #include <algorithm>
 #include <numeric>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
@@ -28,24 +26,6 @@ size_t edit_distance(absl::string_view a, absl::string_view b) {
     }
   }
   return row[b.size()];
-}
-
-/// A number with an optional suffix K, M or G: so many powers of `unit`. None is taken when that is 1.
-bool parse_number(absl::string_view text, uint64_t unit, uint64_t& number) {
-  static constexpr absl::string_view kSuffixes = "KMG";
-  uint64_t factor = 1;
-  if (unit > 1 && !text.empty()) {
-    const size_t at = kSuffixes.find(absl::ascii_toupper(static_cast<unsigned char>(text.back())));
-    if (at != absl::string_view::npos) {
-      for (size_t i = 0; i <= at; ++i) factor *= unit;
-      text.remove_suffix(1);
-    }
-  }
-  const bool hex = absl::StartsWithIgnoreCase(text, "0x");
-  if (!(hex ? absl::SimpleHexAtoi(text, &number) : absl::SimpleAtoi(text, &number))) return false;
-  if (number > ~uint64_t{0} / factor) return false;
-  number *= factor;
-  return true;
 }
 
 }  // namespace
@@ -118,31 +98,30 @@ bool OptionList::get_bool(absl::string_view key, bool otherwise) {
 }
 
 uint64_t OptionList::get_number(absl::string_view key, uint64_t otherwise, uint64_t least,
-                                uint64_t most, Suffix suffix) {
+                                uint64_t most, NumberUnit unit) {
   const std::string* value = find(key);
   if (value == nullptr) return otherwise;
-  uint64_t number;
-  const bool good = parse_number(*value, static_cast<uint64_t>(suffix), number);
-  if (good && number >= least && number <= most) return number;
+  const absl::StatusOr<uint64_t> number = parse_number(*value, unit);
+  if (number.ok() && *number >= least && *number <= most) return *number;
   bad_value(key, *value,
             absl::StrFormat("a number from %d to %d%s", least, most,
-                            suffix == Suffix::kNone ? "" : " (with K, M or G if you like)"));
+                            unit == NumberUnit::kNone ? "" : " (with K, M, G or T if you like)"));
   return otherwise;
 }
 
 uint64_t OptionList::get_uint(absl::string_view key, uint64_t otherwise, uint64_t least,
                               uint64_t most) {
-  return get_number(key, otherwise, least, most, Suffix::kNone);
+  return get_number(key, otherwise, least, most, NumberUnit::kNone);
 }
 
 uint64_t OptionList::get_bytes(absl::string_view key, uint64_t otherwise, uint64_t least,
                                uint64_t most) {
-  return get_number(key, otherwise, least, most, Suffix::kBinary);
+  return get_number(key, otherwise, least, most, NumberUnit::kBytes);
 }
 
 uint64_t OptionList::get_count(absl::string_view key, uint64_t otherwise, uint64_t least,
                                uint64_t most) {
-  return get_number(key, otherwise, least, most, Suffix::kDecimal);
+  return get_number(key, otherwise, least, most, NumberUnit::kCount);
 }
 
 absl::Status OptionList::finish() const {

@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "mmu/number.h"
 
 namespace gnomon {
 
@@ -36,9 +37,9 @@ class OptionList {
   bool get_bool(absl::string_view key, bool otherwise);
   /// A decimal or 0x number from `least` to `most`.
   uint64_t get_uint(absl::string_view key, uint64_t otherwise, uint64_t least, uint64_t most);
-  /// As get_uint, with an optional suffix K, M or G: a number of bytes.
+  /// As get_uint, with an optional suffix K, M, G or T: a number of bytes.
   uint64_t get_bytes(absl::string_view key, uint64_t otherwise, uint64_t least, uint64_t most);
-  /// As get_uint, with an optional suffix K, M or G for thousands, millions and so on: a number of
+  /// As get_uint, with an optional suffix K, M, G or T for thousands, millions and so on: a number of
   /// things.
   uint64_t get_count(absl::string_view key, uint64_t otherwise, uint64_t least, uint64_t most);
   /// One of the named choices, in any letter case.
@@ -60,12 +61,10 @@ class OptionList {
     bool known = false;
   };
 
-  enum class Suffix : uint16_t { kNone = 1, kDecimal = 1000, kBinary = 1024 };
-
   const std::string* find(absl::string_view key);
   size_t choose(absl::string_view key, absl::Span<const absl::string_view> names);
   uint64_t get_number(absl::string_view key, uint64_t otherwise, uint64_t least, uint64_t most,
-                      Suffix suffix);
+                      NumberUnit unit);
   void bad_value(absl::string_view key, absl::string_view value, absl::string_view wanted);
 
   std::vector<Item> items_;

@@ -110,14 +110,17 @@ int list_generators(const Arguments& arguments) {
     for (const GeneratorInfo& g : generators()) {
       rows.push_back({{"name", std::string(g.name)}, {"description", std::string(g.description)}});
     }
-    const nlohmann::ordered_json document = {{"schema", "gnomon.generators/1"}, {"generators", rows}};
+    const nlohmann::ordered_json document = {{"schema", "gnomon.generators/1"},
+                                             {"generators", rows},
+                                             {"common_keys", std::string(kCommonGeneratorKeys)}};
     return write_result(json_text(document), kSuccess);
   }
   Table table(Table::Align::kLeft);
   for (const GeneratorInfo& g : generators()) {
     table.add_row({std::string(g.name), std::string(g.description)});
   }
-  return write_result(table.to_string(), kSuccess);
+  return write_result(
+      absl::StrCat(table.to_string(), "\nevery pattern also takes: ", kCommonGeneratorKeys, "\n"), kSuccess);
 }
 
 int run_gen(const Arguments& arguments) {
@@ -178,7 +181,8 @@ constexpr Example kGenExamples[] = {
 const Verb kConvertVerb = {"convert", "turn a trace of one format into another",
                            "`gnomon formats` lists the formats; docs/trace-formats.md says what each can hold.",
                            kConvertExamples, kConvertOptions, run_convert};
-const Verb kGenVerb = {"gen", "write a synthetic trace", "docs/generators.md describes the patterns.",
+const Verb kGenVerb = {"gen", "write a synthetic trace", "Every pattern takes refs, seed, base, fetches and thp besides its own keys. `gnomon gen` lists them\n"
+                       "with their defaults; docs/generators.md describes them.",
                        kGenExamples, kGenOptions, run_gen};
 
 }  // namespace gnomon::tools

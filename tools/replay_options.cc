@@ -51,7 +51,7 @@ constexpr auto kReport = std::to_array<OptionSpec>({
     {"--each", 0, "", "", "replay each trace on its own, one after the other, not all in one guest"},
     {"--sweep", 0, "KEY=A,B,C", "",
      "replay once for each value of an option (--sweep slice=1k,10k,100k), of guest.KEY or price.KEY; may be "
-     "repeated for every combination",
+     "repeated for every combination. mmu=A:X=1,Y=2;B is split as --mmu is",
      false, sweep_words},
     {"--jobs", 'j', "N", "0", "replays at the same time, up to 256; 0: one a processor of this host; the result is the same"},
     kJsonOption,

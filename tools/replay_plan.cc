@@ -268,7 +268,12 @@ absl::StatusOr<std::vector<SweepAxis>> sweep_axes(const Arguments& arguments) {
     if (equals == std::string::npos || equals == 0 || equals + 1 == text.size()) {
       return absl::InvalidArgumentError(absl::StrCat("--sweep: \"", text, "\" is not KEY=A,B,C"));
     }
-    SweepAxis axis{text.substr(0, equals), absl::StrSplit(text.substr(equals + 1), ',')};
+    SweepAxis axis{text.substr(0, equals), {}};
+    const std::string list = text.substr(equals + 1);
+    axis.values = axis.key == "mmu" ? split_backends(list) : absl::StrSplit(list, ',');
+    if (axis.values.empty()) {
+      return absl::InvalidArgumentError(absl::StrCat("--sweep: \"", text, "\" names no backend"));
+    }
     for (const SweepAxis& other : axes) {
       if (other.key == axis.key) {
         return absl::InvalidArgumentError(absl::StrCat("--sweep: ", axis.key, " is swept twice"));

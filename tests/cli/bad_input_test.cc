@@ -113,6 +113,7 @@ constexpr Refused kRefused[] = {
     {"compare @T --json --csv", "--json and --csv exclude each other"},
     {"compare - -", "standard input (-) is named twice"},
     {"compare - @T --each --sweep tlb=zen4,skylake", "standard input can be read only once"},
+    {"compare @T --sweep 'mmu=;,'", "--sweep: \"mmu=;,\" names no backend"},
     {"compare - --sweep slice=1,2", "standard input can be read only once"},
     {"compare - --copies 2", "standard input can be read only once"},
     {"compare @T --copies 257 --slice 4M --slice 4000001 --jobs 1",

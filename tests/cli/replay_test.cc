@@ -198,6 +198,17 @@ TEST(Compare, TheNumberOfJobsChangesNothing) {
   }
 }
 
+TEST(Compare, ASweepOfBackendsIsSplitAsMmuIs) {
+  const json d = json_of(line("compare", absl::StrCat("--json --sweep 'mmu=vtlb,shadow:unsync=off,prefetch=8;native' ",
+                                                      small_trace())));
+  std::vector<std::string> points;
+  for (const json& point : d["points"]) {
+    points.push_back(point["values"]["mmu"]);
+    EXPECT_EQ(point["result"]["backends"].size(), 1u);
+  }
+  EXPECT_EQ(points, (std::vector<std::string>{"vtlb", "shadow:unsync=off,prefetch=8", "native"}));
+}
+
 TEST(Compare, WindowsCountReferences) {
   const json d =
       json_of(line("replay", absl::StrCat("--json -m native --skip 600 --warmup 1500 --limit 300 ",

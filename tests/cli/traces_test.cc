@@ -182,6 +182,8 @@ TEST(Gen, ListsItsPatterns) {
   const Finished f = run("gnomon gen");
   const json d = json_of("gnomon gen --json");
   EXPECT_EQ(d["schema"], "gnomon.generators/1");
+  EXPECT_EQ(d["common_keys"], std::string(kCommonGeneratorKeys));
+  EXPECT_NE(run("gnomon gen").out.find(d["common_keys"].get<std::string>()), std::string::npos);
   ASSERT_EQ(d["generators"].size(), generators().size());
   for (const GeneratorInfo& g : generators()) {
     EXPECT_THAT(f.out, HasSubstr(absl::StrCat(g.name, " "))) << g.name;

@@ -27,17 +27,15 @@ constexpr Bad kBad[] = {
     {"gups,write=5",
      "gen:gups,write=5: unknown option \"write\": known: refs, seed, base, fetches, thp, bytes"},
     {"uniform,refs=0",
-     "gen:uniform,refs=0: option refs=0: wants a number from 1 to 1000000000000000 (with K, M or G "
-     "if "
-     "you like)"},
+     "gen:uniform,refs=0: option refs=0: wants a number from 1 to 1000000000000000 (with K, M, G "
+     "or T if you like)"},
     {"uniform,refs=-1",
-     "gen:uniform,refs=-1: option refs=-1: wants a number from 1 to 1000000000000000 (with K, M or "
-     "G "
-     "if you like)"},
+     "gen:uniform,refs=-1: option refs=-1: wants a number from 1 to 1000000000000000 (with K, M, G "
+     "or T if you like)"},
     {"uniform,refs=18446744073709552K",
      "gen:uniform,refs=18446744073709552K: option refs=18446744073709552K: wants a number from 1 "
      "to "
-     "1000000000000000 (with K, M or G if you like)"},
+     "1000000000000000 (with K, M, G or T if you like)"},
     {"uniform,seed=18446744073709551616",
      "gen:uniform,seed=18446744073709551616: option seed=18446744073709551616: wants a number from "
      "0 "
@@ -45,7 +43,7 @@ constexpr Bad kBad[] = {
     {"uniform,writes=101",
      "gen:uniform,writes=101: option writes=101: wants a number from 0 to 100"},
     {"uniform,size=8192",
-     "gen:uniform,size=8192: option size=8192: wants a number from 1 to 4096 (with K, M or G if "
+     "gen:uniform,size=8192: option size=8192: wants a number from 1 to 4096 (with K, M, G or T if "
      "you "
      "like)"},
     {"uniform,bytes=65537G",
@@ -59,7 +57,7 @@ constexpr Bad kBad[] = {
     {"uniform,bytes=4", "gen:uniform,bytes=4: bytes is less than size"},
     {"uniform,base=0x1001",
      "gen:uniform,base=0x1001: option base=0x1001: wants a number from 65536 to "
-     "140737488347136 (with K, M or G if you like)"},
+     "140737488347136 (with K, M, G or T if you like)"},
     {"uniform,base=0x10001000800",
      "gen:uniform,base=0x10001000800: base is not a multiple of 4096"},
     {"uniform,bytes=65536G,base=0x400000000000",
@@ -71,14 +69,14 @@ constexpr Bad kBad[] = {
      "0x400000"},
     {"zipf,bytes=4095",
      "gen:zipf,bytes=4095: option bytes=4095: wants a number from 4096 to "
-     "70368744177664 (with K, M or G if you like)"},
+     "70368744177664 (with K, M, G or T if you like)"},
     {"zipf,law=pareto", "gen:zipf,law=pareto: option law=pareto: wants zipf, loguniform"},
     {"zipf,theta=0.99", "gen:zipf,theta=0.99: option theta=0.99: wants a number from 0 to 1000"},
     {"chase,step=4", "gen:chase,step=4: size is more than step"},
     {"chase,bytes=63", "gen:chase,bytes=63: bytes is less than step"},
     {"bfs,vertices=1G",
      "gen:bfs,vertices=1G: option vertices=1G: wants a number from 1 to 67108864 "
-     "(with K, M or G if you like)"},
+     "(with K, M, G or T if you like)"},
     {"churn,least=8M", "gen:churn,least=8M: least is more than bytes"},
     {"churn,bytes=65536G",
      "gen:churn,bytes=65536G: live mappings of bytes do not fit in 2^46 bytes"},
@@ -103,6 +101,22 @@ TEST(GeneratorOptions, SuffixesOfCountsAreDecimalAndOfSizesBinary) {
   EXPECT_EQ((*reader)->info().program,
             "gen:uniform,refs=20000000,seed=16,base=0x10000000000,fetches=off,thp=off,"
             "bytes=1073741824,size=1024,writes=0");
+}
+
+TEST(GeneratorOptions, SizesAreWrittenAsForTheProgramsOptions) {
+  for (const char* bytes :
+       {"64T", "64t", "64TiB", "64TB", "65536G", "0x40T", "0x400000000000", "70368744177664B"}) {
+    const auto reader = create_generator(std::string("uniform,refs=1,bytes=") + bytes);
+    ASSERT_TRUE(reader.ok()) << reader.status();
+    EXPECT_NE((*reader)->info().program.find("bytes=70368744177664,"), std::string::npos) << bytes;
+  }
+  for (const char* bytes : {"", "T", "1P", "1 K", "+1", "0x", "1.5G", "17592186044416T"}) {
+    EXPECT_FALSE(create_generator(std::string("uniform,bytes=") + bytes).ok()) << bytes;
+  }
+  EXPECT_EQ((*create_generator("uniform,bytes=0x1b"))->info().program.find(",bytes=27,") ==
+                std::string::npos,
+            false);
+  EXPECT_FALSE(create_generator("uniform,refs=1KB").ok());  // no number of bytes
 }
 
 TEST(GeneratorOptions, ExtremesThatAreAllowed) {
