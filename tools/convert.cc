@@ -78,9 +78,10 @@ absl::StatusOr<int> copy(const Arguments& arguments, TraceReader& reader, const 
     const double per = done->references == 0 ? 0
                                              : static_cast<double>(bytes) /
                                                    static_cast<double>(done->references);
-    print_message(absl::StrFormat("%s: %s references and %s events, %s bytes (%.2f a reference)", target.path,
-                                  with_separators(done->references), with_separators(done->events),
-                                  with_separators(bytes), per));
+    print_message(absl::StrFormat("%s: %s and %s, %s (%.2f a reference)", target.path,
+                                  count_of(done->references, "reference", "references"),
+                                  count_of(done->events, "event", "events"),
+                                  count_of(bytes, "byte", "bytes"), per));
   }
   return kSuccess;
 }

@@ -13,7 +13,7 @@ namespace gnomon::tools {
 /// cannot be written (full disk), and without one if its reader has gone (signals.h).
 int write_result(absl::string_view text, int code);
 
-/// `text` on one line and without control characters, which are shown as \xNN: names and notes in
+/// `text` on one line, as UTF-8 and without control characters; what is neither is shown as \xNN: names and notes in
 /// traces come from strangers, and a terminal obeys what it is sent.
 std::string printable(absl::string_view text);
 

@@ -29,9 +29,11 @@ void print_summary(const RecordResult& r, const TraceWriter& writer, const std::
   const double per = r.references == 0 ? 0
                                        : static_cast<double>(writer.bytes_written()) /
                                              static_cast<double>(r.references);
-  print_message(absl::StrFormat("%s: %s references and %s events of %d %s, %s bytes (%.2f a reference)", path,
-                                with_separators(r.references), with_separators(r.events), r.processes, r.processes == 1 ? "process" : "processes",
-                                with_separators(writer.bytes_written()), per));
+  print_message(absl::StrFormat("%s: %s and %s of %s, %s (%.2f a reference)", path,
+                                count_of(r.references, "reference", "references"),
+                                count_of(r.events, "event", "events"),
+                                count_of(r.processes, "process", "processes"),
+                                count_of(writer.bytes_written(), "byte", "bytes"), per));
   if (r.interrupted) print_warning("interrupted: the trace ends there");
   if (r.limit_reached) print_warning("ended at --limit: the program did not run to its end");
 }

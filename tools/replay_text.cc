@@ -45,10 +45,13 @@ std::string header(const ReportEntry& e) {
     }
     text += '\n';
   }
-  const auto of = [&](AccessOp op) { return with_separators(r.references[static_cast<size_t>(op)]); };
-  absl::StrAppendFormat(&text, "        %s references (%s fetches, %s loads, %s stores)\n",
-                        with_separators(references_of(r)), of(AccessOp::kFetch),
-                        of(AccessOp::kRead), of(AccessOp::kWrite));
+  const auto of = [&](AccessOp op, absl::string_view one, absl::string_view many) {
+    return count_of(r.references[static_cast<size_t>(op)], one, many);
+  };
+  absl::StrAppendFormat(&text, "        %s (%s, %s, %s)\n",
+                        count_of(references_of(r), "reference", "references"),
+                        of(AccessOp::kFetch, "fetch", "fetches"), of(AccessOp::kRead, "load", "loads"),
+                        of(AccessOp::kWrite, "store", "stores"));
   if (r.skipped + r.warmed_up > 0) {
     absl::StrAppend(&text, "        after ", with_separators(r.skipped), " skipped and ",
                     with_separators(r.warmed_up), " for warm-up\n");
@@ -60,7 +63,7 @@ std::string header(const ReportEntry& e) {
                   ", ", m.vcpus, m.vcpus == 1 ? " processor" : " processors",
                   whole_guest ? "" : absl::StrCat(", ", describe(m.guest)));
   if (r.traces.size() * setup.copies > 1) {
-    absl::StrAppend(&text, ", switched every ", with_separators(setup.slice), " references");
+    absl::StrAppend(&text, ", switched every ", count_of(setup.slice, "reference", "references"));
   }
   absl::StrAppend(&text, "\nhost    pages of ", name_of(m.host_page), ", TLB ", m.tlb, ", caches ",
                   m.caches, ", prices ", setup.cost.name, "\n");

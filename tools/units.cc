@@ -17,6 +17,10 @@ std::string with_separators(uint64_t n) {
   return text;
 }
 
+std::string count_of(uint64_t n, absl::string_view one, absl::string_view many) {
+  return absl::StrCat(with_separators(n), " ", n == 1 ? one : many);
+}
+
 std::string short_bytes(uint64_t n) {
   constexpr absl::string_view kUnits = "KMGT";
   for (size_t i = kUnits.size(); i-- > 0;) {

@@ -19,6 +19,8 @@ absl::StatusOr<uint64_t> parse_count(absl::string_view text);
 
 /// "12,345,678".
 std::string with_separators(uint64_t n);
+/// "1 reference", "12,345 references".
+std::string count_of(uint64_t n, absl::string_view one, absl::string_view many);
 /// "4K", "2M", "4G" where that is exact, else bytes with separators.
 std::string short_bytes(uint64_t n);
 

@@ -198,9 +198,21 @@ TEST(Compare, TheNumberOfJobsChangesNothing) {
   }
 }
 
+TEST(Compare, NamesAreShownAsUtf8) {
+  const std::string trace = scratch_path("\xc3\xa9 \xff \xc2\x9b \xe0\x80\x80.lackey");
+  scratch_file("plain.lackey", small_recording());
+  ASSERT_EQ(run(absl::StrCat("cp ", scratch_path("plain.lackey"), " '", trace, "'")).status, 0);
+  const Finished f = run(absl::StrCat("gnomon replay -m native --limit 1 '", trace, "'"));
+  EXPECT_THAT(f.out, HasSubstr("\xc3\xa9 \\xff \\xc2\\x9b \\xe0\\x80\\x80.lackey"));
+  EXPECT_THAT(f.out, HasSubstr(" 1 reference (1 fetch, 0 loads, 0 stores)"));
+  const Finished bad = run(absl::StrCat("gnomon replay --format csv '", trace, "'"));
+  EXPECT_THAT(bad.err, HasSubstr("\xc3\xa9 \\xff \\xc2\\x9b"));
+}
+
 TEST(Compare, ASweepOfBackendsIsSplitAsMmuIs) {
-  const json d = json_of(line("compare", absl::StrCat("--json --sweep 'mmu=vtlb,shadow:unsync=off,prefetch=8;native' ",
-                                                      small_trace())));
+  const json d = json_of(
+      line("compare", absl::StrCat("--json --sweep 'mmu=vtlb,shadow:unsync=off,prefetch=8;native' ",
+                                   small_trace())));
   std::vector<std::string> points;
   for (const json& point : d["points"]) {
     points.push_back(point["values"]["mmu"]);

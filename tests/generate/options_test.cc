@@ -49,7 +49,7 @@ constexpr Bad kBad[] = {
     {"uniform,bytes=65537G",
      "gen:uniform,bytes=65537G: option bytes=65537G: wants a number from 1 to 70368744177664 (with "
      "K, "
-     "M or G if you like)"},
+     "M, G or T if you like)"},
     {"uniform,fetches=maybe",
      "gen:uniform,fetches=maybe: option fetches=maybe: wants on, off, true, false, yes, no, 1, 0"},
     {"uniform,refs", "gen:uniform,refs: option \"refs\" is not of the form KEY=VALUE"},

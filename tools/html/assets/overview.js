@@ -5,7 +5,7 @@
 function option_text(key, value) {
   if (value === null || value === undefined) return kMissing;
   if (typeof value === 'boolean') return value ? 'yes' : 'no';
-  if (typeof value === 'number') return key.endsWith('bytes') ? bytes(value) : exact(value);
+  if (typeof value === 'number') return key === 'mem' || key.endsWith('bytes') ? bytes(value) : exact(value);
   return typeof value === 'object' ? JSON.stringify(value) : text(value);
 }
 
