@@ -81,8 +81,8 @@ constexpr Bad kBad[] = {
     {"churn,bytes=65536G",
      "gen:churn,bytes=65536G: live mappings of bytes do not fit in 2^46 bytes"},
     {"fork,refs=5G",
-     "gen:fork,refs=5G: option refs=5G: wants a number from 1 to 4000000000 (with K, M "
-     "or G if you like)"},
+     "gen:fork,refs=5G: option refs=5G: wants a number from 1 to 4000000000 "
+     "(with K, M, G or T if you like)"},
     {"switch,processes=0",
      "gen:switch,processes=0: option processes=0: wants a number from 1 to 65536"},
 };
