@@ -60,7 +60,7 @@ class Backend : public P2mListener {
 
   /// The access missed the TLB: walk the hardware's tables, and if they do not allow it do what this way
   /// of virtualizing does (fill and retry, reflect, emulate). The answer is final for this access.
-  /// With `access.probe` nothing changes: the answer is what the guest's tables and the p2m say now.
+  /// With `access.probe()` nothing changes: the answer is what the guest's tables and the p2m say now.
   virtual Translation miss(VcpuState& cpu, Gva va, Access access) = 0;
 
   /// A hint: `cpu` will soon access these addresses (at most Foresight::kMost), and some will miss the TLB. Brings what

@@ -98,7 +98,7 @@ class Vcpu {
 
   /// Translates one access to the byte at `va`. The answer is good until the next call.
   Translation access(Gva va, Access access) {
-    if (access.probe) [[unlikely]] return backend_.miss(state_, va, access);
+    if (access.probe()) [[unlikely]] return backend_.miss(state_, va, access);
     obey_requests();
     ++state_.counters[Counter::kAccesses];
     if (tlb_ != nullptr) {
@@ -111,16 +111,7 @@ class Vcpu {
         return translation_of(*e, va);
       }
     }
-    ++state_.counters[Counter::kTlbMisses];
-    const Translation t = backend_.miss(state_, va, access);
-    if (t.ok() && t.size != PageSize::k4K) count_large(t.size, Counter::kTlbMissesAt2M);
-    if (tlb_ == nullptr) return t;
-    if (t.cacheable) {
-      tlb_->insert(va, access, t, pcid_);
-    } else if (t.outcome == Outcome::kGuestFault) {
-      tlb_->invalidate_page(va, pcid_);  // a page fault does (SDM vol. 3, 4.10.4.1)
-    }
-    return t;
+    return missed(va, access);
   }
 
   /// The quick part of access() for loops that translate and do no more: a hit in the TLB's level 1, counted
@@ -141,9 +132,9 @@ class Vcpu {
     state_.counters[Counter::kTlbHitsL1] += hits;
   }
 
-  /// Loads `size` (1..8) bytes at `va`, zero-extended. `access.op` is kRead or kFetch.
+  /// Loads `size` (1..8) bytes at `va`, zero-extended. `access.op()` is kRead or kFetch.
   MemoryResult load(Gva va, unsigned size, Access access);
-  /// Stores the low `size` (1..8) bytes of `value`; `access.op` is taken to be kWrite. A store into
+  /// Stores the low `size` (1..8) bytes of `value`; `access.op()` is taken to be kWrite. A store into
   /// two pages changes neither unless both can be written.
   MemoryResult store(Gva va, unsigned size, uint64_t value, Access access);
 
@@ -179,6 +170,19 @@ class Vcpu {
  private:
   using Flush = vcpu_internal::Flush;
 
+  // A function of its own, so that the answer is built where it is wanted: a copy would wait for its parts.
+  Translation missed(Gva va, Access access) {
+    ++state_.counters[Counter::kTlbMisses];
+    const Translation t = backend_.miss(state_, va, access);
+    if (t.ok() && t.size != PageSize::k4K) count_large(t.size, Counter::kTlbMissesAt2M);
+    if (tlb_ == nullptr) return t;
+    if (t.cacheable) {
+      tlb_->insert(va, access, t, pcid_);
+    } else if (t.outcome == Outcome::kGuestFault) {
+      tlb_->invalidate_page(va, pcid_);  // a page fault does (SDM vol. 3, 4.10.4.1)
+    }
+    return t;
+  }
   /// `at_2m` is a counter of 2M (or 4M) pages; that of 1G pages follows it.
   void count_large(PageSize size, Counter at_2m) {
     const auto row = static_cast<uint16_t>(at_2m) + (size >= PageSize::k1G ? 1 : 0);
@@ -264,7 +268,7 @@ MemoryResult Vcpu<B>::load(Gva va, unsigned size, Access how) {
 
 template <class B>
 MemoryResult Vcpu<B>::store(Gva va, unsigned size, uint64_t value, Access how) {
-  how.op = AccessOp::kWrite;
+  how = how.with(AccessOp::kWrite);
   const unsigned here = bytes_in_page(va, size);
   MemoryResult result{access(va, how)};
   if (!result.translation.ok()) return result;

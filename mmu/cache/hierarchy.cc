@@ -1,12 +1,50 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "gnomon/cache/hierarchy.h"
 
+#include <algorithm>
 #include <bit>
+#include <cstring>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "gnomon/base/compare.h"
 #include "gnomon/vcpu_state.h"
 
 namespace gnomon {
+namespace {
+
+constexpr uint32_t kCompared = 4;  // ways at a time
+constexpr uint32_t kNear = 4;      // ways that are looked at one by one
+
+// Puts the line at the front of its `set`; those that were in front of it, or all if it was not there, move one
+// place back. Lines that are used again are mostly near the front.
+inline bool touch(uint32_t* set, uint32_t ways, uint32_t line) {
+  uint32_t moving = *set;
+  if (moving == line) return true;
+  *set = line;
+  const uint32_t near = std::min(ways, kNear);
+  for (uint32_t way = 1; way < near; ++way) {
+    const uint32_t here = std::exchange(set[way], moving);
+    if (here == line) return true;
+    moving = here;
+  }
+  for (uint32_t way = near; way < ways; way += kCompared) {
+    // What a comparison reaches of the next set is none of this set's lines.
+    const uint32_t equal = equal_words(set + way, line);
+    if (equal == 0) continue;
+    const uint32_t place = way + static_cast<uint32_t>(std::countr_zero(equal));
+    std::memmove(set + near + 1, set + near, (place - near) * sizeof(uint32_t));
+    set[near] = moving;
+    return true;
+  }
+  if (near < ways) {
+    std::memmove(set + near + 1, set + near, (ways - 1 - near) * sizeof(uint32_t));
+    set[near] = moving;
+  }
+  return false;
+}
+
+}  // namespace
 
 absl::Status CacheConfig::validate() const {
   constexpr std::array<absl::string_view, 3> kNames = {"L1", "L2", "the last level"};
@@ -32,35 +70,16 @@ CacheHierarchy::CacheHierarchy(const CacheConfig& config) {
   for (size_t i = 0; i < config.levels.size(); ++i) {
     const CacheLevelConfig& from = config.levels[i];
     if (from.bytes == 0) continue;
-    const uint64_t lines = from.bytes / kCacheLineBytes;
-    const uint64_t sets = lines / from.ways;
-    levels_.push_back({std::vector<uint64_t>(lines), sets, std::has_single_bit(sets) ? sets - 1 : 0,
+    const uint32_t lines = from.bytes / kCacheLineBytes;
+    const uint32_t sets = lines / from.ways;
+    levels_.push_back({std::vector<uint32_t>(lines + kCompared), sets, std::has_single_bit(sets) ? sets - 1 : 0,
                        from.ways, static_cast<CacheHit>(i)});
   }
 }
 
-// One pass that moves each line it meets one place back: when the line is found, or falls out at the end,
-// the set is in order of use again, with the line at its front.
-inline bool CacheHierarchy::touch(Level& level, uint64_t line) {
-  uint64_t* const first = const_cast<uint64_t*>(set_of(level, line));
-  uint64_t* const end = first + level.ways;
-  const uint64_t wanted = line + 1;
-  uint64_t moving = *first;
-  if (moving == wanted) return true;
-  *first = wanted;
-  for (uint64_t* way = first + 1; way != end; ++way) {
-    const uint64_t here = *way;
-    *way = moving;
-    if (here == wanted) return true;
-    moving = here;
-  }
-  return false;
-}
-
-CacheHit CacheHierarchy::reference(Hpa at) {
-  const uint64_t line = at.value() / kCacheLineBytes;
+CacheHit CacheHierarchy::search(uint32_t line) {
   for (Level& level : levels_) {
-    if (touch(level, line)) return level.hit;
+    if (touch(level.lines.data() + first_of(level, line), level.ways, line)) return level.hit;
   }
   return CacheHit::kMemory;
 }

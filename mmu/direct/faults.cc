@@ -46,7 +46,7 @@ Translation DirectMmu::refused(unsigned level, Gpa root) {
 
 Translation DirectMmu::miss(VcpuState& cpu, Gva va, Access access) {
   Vcpu& v = vcpu(cpu);
-  if (access.probe) return probe(cpu, v, va, access);
+  if (access.probe()) return probe(cpu, v, va, access);
   flush_batch(cpu, v);
   ++cpu.counters[Counter::kWalks];
   // Without the lock only a vCPU that a flush waits for may walk.

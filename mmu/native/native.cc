@@ -27,7 +27,7 @@ NativeMmu::NativeMmu(P2m& p2m) : p2m_(p2m) { p2m_.add_listener(this); }
 NativeMmu::~NativeMmu() { p2m_.remove_listener(this); }
 
 Translation NativeMmu::miss(VcpuState& cpu, Gva va, Access access) {
-  if (access.probe) return probe_guest(p2m_, cpu, va, access);
+  if (access.probe()) return probe_guest(p2m_, cpu, va, access);
   if (cpu.observed()) [[unlikely]] return miss_observed(cpu, va, access);
   return miss_with<false>(cpu, va, access);
 }

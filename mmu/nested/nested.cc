@@ -22,7 +22,7 @@ NestedMmu<Flavour>::~NestedMmu() {
 
 template <class Flavour>
 Translation NestedMmu<Flavour>::miss(VcpuState& cpu, Gva va, Access access) {
-  if (access.probe) return probe_guest(p2m_, cpu, va, access);
+  if (access.probe()) return probe_guest(p2m_, cpu, va, access);
   const bool cached = cpu.caches != nullptr;
   if (cpu.observed()) [[unlikely]] {
     return cached ? miss_with<true, true>(cpu, va, access)
@@ -59,7 +59,7 @@ Translation NestedMmu<Flavour>::miss_with(VcpuState& cpu, Gva va, Access access)
       return guest_fault(w);
     }
     if (w.ok()) {
-      const HostPage host = memory.translate(w.address, 0, access.op);
+      const HostPage host = memory.translate(w.address, 0, access.op());
       if (host.ok()) [[likely]] {
         return end_of_walk(
             w, P2mEntry::make(FrameState::kRam, host.address, host.size, !host.writable),

@@ -192,10 +192,13 @@ class NestedWalkMemory {
     if (hit != nullptr && Flavour::kRules.permits({op, Privilege::kUser}, hit->rights)) {
       return {hit->hpa, hit->size, (hit->rights & kRightWrite) != 0};
     }
-    const CachedTable c = cpu_.caches->lookup_host(gpa, Format::kLevels);
-    const WalkStart<Hpa> root{Format::kLevels, root_};
-    return walk_host(c.level == 0 ? root : WalkStart<Hpa>{c.level, Hpa(c.table), c.rights}, gpa,
-                     guest_level, op);
+    WalkStart<Hpa> start{Format::kLevels, root_};
+    if (const CachedTable c = cpu_.caches->lookup_host(gpa, Format::kLevels); c.level != 0) {
+      start.level = c.level;
+      start.table = Hpa(c.table);
+      start.rights = c.rights;
+    }
+    return walk_host(start, gpa, guest_level, op);
   }
 
   void keep(const Walk<Hpa>& w, Gpa gpa) {

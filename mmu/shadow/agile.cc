@@ -22,11 +22,9 @@ struct AgileFormat : LongFormat<Levels> {
 
 /// The shadow part, from where the paging-structure caches allow. They may keep what leads to a switch as they
 /// keep what leads to a page; a fault from a cached start is looked for again from the root.
-template <unsigned Levels, class Tables>
-Walk<Hpa> walk_to_switch(WalkCaches* caches, Tables& tables, WalkStart<Hpa> root, Gva va, uint16_t pcid,
-                         Access access, const PagingRules& rules) {
-  using Format = AgileFormat<Levels>;
-  if (caches == nullptr) return walk<Format>(tables, root, va, access, rules);
+template <class Format, class Tables>
+Walk<Hpa> walk_to_switch_cached(WalkCaches* caches, Tables& tables, WalkStart<Hpa> root, Gva va,
+                                uint16_t pcid, Access access, const PagingRules& rules) {
   const WalkStart<Hpa> start = caches->start<Format>(root, va, pcid);
   Walk<Hpa> w = walk<Format>(tables, start, va, access, rules);
   const auto arrived = [&] {
@@ -41,6 +39,15 @@ Walk<Hpa> walk_to_switch(WalkCaches* caches, Tables& tables, WalkStart<Hpa> root
     caches->fill<Format>(level, va, pcid, w.table[level - 1].value(), w.rights_above[level - 1]);
   }
   return w;
+}
+
+// Apart from that, so that either way the result is built where it is wanted.
+template <unsigned Levels, class Tables>
+Walk<Hpa> walk_to_switch(WalkCaches* caches, Tables& tables, WalkStart<Hpa> root, Gva va, uint16_t pcid,
+                         Access access, const PagingRules& rules) {
+  using Format = AgileFormat<Levels>;
+  if (caches == nullptr) return walk<Format>(tables, root, va, access, rules);
+  return walk_to_switch_cached<Format>(caches, tables, root, va, pcid, access, rules);
 }
 
 // Each guest level may need its table and the data page made reachable, and made writable.
@@ -82,7 +89,7 @@ ShadowMmu::NestedEnd ShadowMmu::walk_nested_part(VcpuState& cpu, WalkStart<Hpa> 
     return {.answer = guest_fault(w)};
   }
   if (w.ok()) {
-    const HostPage host = memory.translate(w.address, 0, access.op);
+    const HostPage host = memory.translate(w.address, 0, access.op());
     if (host.ok()) {
       return {.answer = end_of_walk(
                   w, P2mEntry::make(FrameState::kRam, host.address, host.size, !host.writable),

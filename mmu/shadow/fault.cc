@@ -46,7 +46,7 @@ void ShadowMmu::note_handed_out(const Translation& end, Access access) {
 }
 
 Translation ShadowMmu::miss(VcpuState& cpu, Gva va, Access access) {
-  if (access.probe) {
+  if (access.probe()) {
     VmGuard guard(p2m_.lock());
     return probe_guest(p2m_, cpu, va, access);
   }

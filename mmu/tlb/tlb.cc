@@ -2,6 +2,7 @@
 #include "gnomon/tlb/tlb.h"
 
 #include <algorithm>
+#include <bit>
 
 namespace gnomon {
 namespace {
@@ -15,6 +16,12 @@ bool canonical57(Gva va) {
   return high == 0 || high == -1;
 }
 
+size_t slots_of(const TlbConfig& config) {
+  size_t slots = 0;
+  for (const TlbStructureConfig& c : config.structures) slots += c.entries;
+  return slots;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Tlb>> Tlb::create(const TlbConfig& config) {
@@ -22,7 +29,7 @@ absl::StatusOr<std::unique_ptr<Tlb>> Tlb::create(const TlbConfig& config) {
   return std::unique_ptr<Tlb>(new Tlb(config));
 }
 
-Tlb::Tlb(const TlbConfig& config) : config_(config) {
+Tlb::Tlb(const TlbConfig& config) : config_(config), present_(slots_of(config)) {
   arrays_.reserve(config_.structures.size());
   for (const TlbStructureConfig& c : config_.structures) {
     for (unsigned op = 0; op < 3; ++op) {
@@ -31,36 +38,38 @@ Tlb::Tlb(const TlbConfig& config) : config_(config) {
         for (unsigned size = 0; size < kTlbSizes; ++size) {
           if (kTlbSizeOf[size] != s.size) continue;
           Banks& banks = banks_[c.level][op][size];
-          banks.index[banks.count++] = static_cast<uint8_t>(arrays_.size());
+          banks.array[banks.count++] = arrays_.data() + arrays_.size();
         }
       }
     }
     has_untagged_ |= !c.tagged;
     constexpr unsigned kFetches = 1u << static_cast<unsigned>(AccessOp::kFetch);
     if (c.level == 1 && (c.serves & kFetches) != 0 && c.serves != kFetches) fetches_apart_ = false;
-    arrays_.emplace_back(c, live_);
+    arrays_.emplace_back(c, live_, present_);
   }
   renew_current();
 }
 
-const TlbEntry* Tlb::search_level(unsigned level, Gva va, Access access, const PagingRules& rules) {
-  const auto op = static_cast<unsigned>(access.op);
-  for (unsigned size = 0; size < kTlbSizes; ++size) {
-    if (!may_hold(va, size)) continue;
+const TlbEntry* Tlb::search_level(unsigned level, Gva va, unsigned sizes, Access access,
+                                  const PagingRules& rules) {
+  const auto op = static_cast<unsigned>(access.op());
+  for (; sizes != 0; sizes &= sizes - 1) {
+    const auto size = static_cast<unsigned>(std::countr_zero(sizes));
     const uint64_t page = page_tag(va, size);
     TlbArray* const array = bank_of(banks_[level][op][size], page);
     if (array == nullptr) continue;
-    const uint32_t slot = array->find(page, contexts_[array->config().tagged]);
-    if (slot == TlbArray::kNone) continue;
+    const uint32_t slot = array->find(page, contexts_[array->tagged()]);
+    if (slot == TlbArray::kNone) [[likely]] continue;
     const TlbEntry& e = array->entry(slot);
     if (!permits(e, access, rules)) {
       array->drop(slot, TlbArray::Why::kDenied);
+      absent_ = 0;  // there may be another, global or not
       continue;
     }
     array->note_hit(slot, size);
     hit_level_ = level;
     if (level == 1) {
-      hints_[hint_index(va, access.op)] = {hint_page(va, access.op), hint_context_, array->tag(slot),
+      hints_[hint_index(va, access.op())] = {hint_page(va, access.op()), hint_context_, array->tag(slot),
                                            array, slot};
       largest_hinted_ = std::max(largest_hinted_, size);
     }
@@ -73,50 +82,68 @@ const TlbEntry* Tlb::search_level(unsigned level, Gva va, Access access, const P
 const TlbEntry* Tlb::search(Gva va, Access access, const PagingRules& rules) {
   hit_level_ = 0;
   if (!canonical57(va)) [[unlikely]] {
-    for (unsigned level : {1, 2}) ++misses_[level][static_cast<unsigned>(access.op)];
+    for (unsigned level : {1, 2}) ++misses_[level][static_cast<unsigned>(access.op())];
     return nullptr;
   }
-  if (const TlbEntry* e = search_level(1, va, access, rules)) return e;
-  const TlbEntry* const e = search_level(2, va, access, rules);
-  if (e != nullptr) fill_level(1, va, access.op, *e);
+  absent_ = hint_page(va, access.op());
+  const unsigned sizes = sizes_around(va);
+  if (sizes == 1 && present_.none(page_tag(va, 0))) {
+    for (unsigned level : {1, 2}) ++misses_[level][static_cast<unsigned>(access.op())];
+    return nullptr;
+  }
+  if (const TlbEntry* e = search_level(1, va, sizes, access, rules)) {
+    absent_ = 0;
+    return e;
+  }
+  const TlbEntry* const e = search_level(2, va, sizes, access, rules);
+  if (e == nullptr) return nullptr;
+  fill_level(1, va, access.op(), *e, absent_ != 0 ? Kept::kNo : Kept::kPerhaps);
+  absent_ = 0;
   return e;
 }
 
 // `whole` is the translation of at least the page around `va` that will be kept.
-void Tlb::fill_level(unsigned level, Gva va, AccessOp op, const TlbEntry& whole) {
+void Tlb::fill_level(unsigned level, Gva va, AccessOp op, const TlbEntry& whole, Kept kept) {
   for (unsigned size = kTlbSizes; size-- > 0;) {
     if (kTlbSizeOf[size] > whole.size) continue;
     const uint64_t page = page_tag(va, size);
     TlbArray* const array = bank_of(banks_[level][static_cast<unsigned>(op)][size], page);
     if (array == nullptr) continue;
-    const TlbEntry piece =
-        kTlbSizeOf[size] == whole.size
-            ? whole
-            : entry_of(translation_of(whole, va), va, kTlbSizeOf[size], whole.pcid, whole.vpid);
-    if (size != 0) large_[size].add(va.frame(PageSize::k1G));
-    if (piece.fragment) fragments_.add(va.frame(PageSize::k1G));
-    const Contexts contexts = contexts_[array->config().tagged];
-    array->fill(page, piece.global ? contexts.global : contexts.local, array->find(page, contexts),
-                piece);
+    if (kTlbSizeOf[size] == whole.size) [[likely]] {
+      keep(*array, page, whole, kept);
+    } else {
+      keep(*array, page,
+           entry_of(translation_of(whole, va), va, kTlbSizeOf[size], whole.pcid, whole.vpid), kept);
+    }
     if (level != 1) return;
     // The new entry may be found before the one that a hint names.
     if (size == 0) {
       for (AccessOp any : {AccessOp::kRead, AccessOp::kWrite, AccessOp::kFetch}) {
         hints_[hint_index(va, any)].page = 0;
       }
-    } else if (largest_hinted_ > size || piece.global) {
+    } else if (largest_hinted_ > size || whole.global) {
       forget_hints();
     }
     return;
   }
 }
 
+inline void Tlb::keep(TlbArray& array, uint64_t page, const TlbEntry& entry, Kept kept) {
+  if ((page & 3) != 0) held_.add(entry.page, static_cast<uint8_t>(1u << (page & 3)));
+  if (entry.fragment) held_.add(entry.page, kFragments);
+  const Contexts contexts = contexts_[array.tagged()];
+  array.fill(page, entry.global ? contexts.global : contexts.local,
+             kept == Kept::kNo ? TlbArray::kNone : array.find(page, contexts), entry);
+}
+
 void Tlb::insert(Gva va, Access access, const Translation& t, uint16_t pcid) {
   if (!t.ok() || !t.cacheable || !canonical57(va)) return;
   if (pcid != pcid_) switch_to(pcid, vpid_);
-  TlbEntry whole = entry_of(t, va, t.size, pcid_, vpid_);
-  fill_level(1, va, access.op, whole);
-  fill_level(2, va, access.op, whole);
+  const TlbEntry whole = entry_of(t, va, t.size, pcid_, vpid_);
+  const Kept kept = absent_ == hint_page(va, access.op()) ? Kept::kNo : Kept::kPerhaps;
+  absent_ = 0;
+  fill_level(1, va, access.op(), whole, kept);
+  fill_level(2, va, access.op(), whole, kept);
 }
 
 void Tlb::forget_hints() {
@@ -135,24 +162,25 @@ void Tlb::invalidate_page(Gva va, uint16_t pcid, bool globals) {
     of[1].local = it == context_ids_.end() ? kNoContext : uint64_t{it->second} << kContextShift;
   }
   if (!globals) of[0].global = of[1].global = kNoContext;
+  const unsigned sizes = sizes_around(va);
   for (TlbArray& array : arrays_) {
     for (const TlbSize& s : array.config().sizes) {
       const unsigned size = size_number(s.size);
-      if (!may_hold(va, size)) continue;
+      if ((sizes >> size & 1) == 0) continue;
       const uint64_t page = page_tag(va, size);
-      for (uint32_t slot; (slot = array.find(page, of[array.config().tagged])) != TlbArray::kNone;) {
+      for (uint32_t slot; (slot = array.find(page, of[array.tagged()])) != TlbArray::kNone;) {
         array.drop(slot, TlbArray::Why::kInvalidated);
       }
     }
   }
-  if (fragments_.may_have(va.frame(PageSize::k1G))) drop_fragments(va, of);
+  if ((held_.at(va) & kFragments) != 0) drop_fragments(va, of);
 }
 
 void Tlb::drop_fragments(Gva va, const std::array<Contexts, 2>& of) {
   const uint64_t region = va.frame(PageSize::k1G);
-  fragments_.clear();
+  held_.clear(kFragments);
   for (TlbArray& array : arrays_) {
-    const Contexts& contexts = of[array.config().tagged];
+    const Contexts& contexts = of[array.tagged()];
     for (uint32_t slot = 0; slot < array.slots(); ++slot) {
       const TlbEntry& e = array.entry(slot);
       if (!e.fragment || !live_.alive(array.tag(slot))) continue;
@@ -161,7 +189,7 @@ void Tlb::drop_fragments(Gva va, const std::array<Contexts, 2>& of) {
           (context == contexts.local || context == contexts.global)) {
         array.drop(slot, TlbArray::Why::kInvalidated);
       } else {
-        fragments_.add(e.page.frame(PageSize::k1G));
+        held_.add(e.page, kFragments);
       }
     }
   }

@@ -41,6 +41,7 @@ uint32_t Tlb::context_of(uint32_t key) {
 
 // Gives the current machine and PCID their contexts, after either changed or was flushed.
 void Tlb::renew_current() {
+  absent_ = 0;
   if (next_context_ + 4 > kMaxContext) number_contexts_anew();
   contexts_[1].local = uint64_t{context_of(context_key(vpid_, pcid_))} << kContextShift;
   contexts_[1].global = uint64_t{context_of(globals_key(vpid_))} << kContextShift;
@@ -93,8 +94,7 @@ void Tlb::flush_all() {
   for (const auto& item : context_ids_) end_context(item.second);
   context_ids_.clear();
   end_untagged(/*globals=*/true);
-  fragments_.clear();
-  for (auto& regions : large_) regions.clear();
+  held_.clear(kLargeSizes | kFragments);
   renew_current();
 }
 

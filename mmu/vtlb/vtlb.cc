@@ -28,7 +28,7 @@ void VtlbMmu::detach(VcpuState& cpu) {
 }
 
 Translation VtlbMmu::miss(VcpuState& cpu, Gva va, Access access) {
-  if (access.probe) {
+  if (access.probe()) {
     const VmGuard guard(p2m_.lock());
     return probe_guest(p2m_, cpu, va, access);
   }

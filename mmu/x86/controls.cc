@@ -38,8 +38,8 @@ Gpa root_of(const Controls& c, PagingMode mode) {
 std::string to_string(Access access) {
   static constexpr absl::string_view kBy[] = {"user", "supervisor", "implicit"};
   static constexpr absl::string_view kOp[] = {"read", "write", "fetch"};
-  return absl::StrCat(kBy[static_cast<int>(access.by)], " ", kOp[static_cast<int>(access.op)],
-                      access.probe ? " (probe)" : "");
+  return absl::StrCat(kBy[static_cast<int>(access.by())], " ", kOp[static_cast<int>(access.op())],
+                      access.probe() ? " (probe)" : "");
 }
 
 }  // namespace gnomon

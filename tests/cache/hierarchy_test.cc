@@ -69,7 +69,7 @@ TEST(CacheHierarchy, AgreesOnRandomStreams) {
       level.bytes = static_cast<uint32_t>(random.below(25) * level.ways * kLine);
     }
     const uint64_t span = 1 + random.below(2000);
-    const uint64_t base = random.percent(50) ? 0 : random.next() >> 6;
+    const uint64_t base = random.percent(50) ? 0 : random.next() % (kMaxCachedAddress / 2);
     compare(
         config, 3000,
         [&](int) {
@@ -93,7 +93,7 @@ TEST(CacheHierarchy, AgreesOnStridesAndSequencesInPresets) {
 TEST(CacheHierarchy, ExtremeAddresses) {
   for (const uint32_t n : {1u, 3u, 8u}) {
     compare(
-        lines(n, n), 8, [](int i) { return i % 2 == 0 ? 0 : ~uint64_t{0}; }, "ends of memory");
+        lines(n, n), 8, [](int i) { return i % 2 == 0 ? 0 : kMaxCachedAddress - 1; }, "ends of memory");
   }
   CacheHierarchy cache(lines(4, 2));
   EXPECT_EQ(cache.reference(Hpa(0)), CacheHit::kMemory)

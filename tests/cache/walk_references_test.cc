@@ -69,7 +69,7 @@ class Guest {
           break;
         default: {
           Access access{random_.percent(40) ? AccessOp::kWrite : AccessOp::kRead, Privilege::kUser};
-          access.probe = random_.percent(5);
+          access = access.with_probe(random_.percent(5));
           cpu_->access(address(), access);
         }
       }

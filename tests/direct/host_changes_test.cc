@@ -146,7 +146,7 @@ TEST_F(DirectTest, AProbeChangesNothing) {
   const std::string before = state();
   const Counters counters = cpu_.counters;
   Access probe = kUserWrite;
-  probe.probe = true;
+  probe = probe.with_probe(true);
   const Translation t = touch(0x123, probe);
   EXPECT_TRUE(t.ok());
   EXPECT_EQ(t.gpa, Gpa(16 << 12 | 0x123));

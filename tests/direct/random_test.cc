@@ -244,12 +244,12 @@ class Twins {
     ASSERT_EQ(d.trapped, is_table(d_.mmu->type_of(d.gpa))) << what;
     const P2mEntry e = d_.p2m->lookup(d.gpa);
     if (e.is_ram()) {
-      ASSERT_EQ(d.hpa.page_base(), access.probe && d.hpa == Hpa() ? Hpa() : e.frame()) << what;
+      ASSERT_EQ(d.hpa.page_base(), access.probe() && d.hpa == Hpa() ? Hpa() : e.frame()) << what;
     }
-    if (!access.probe) {
+    if (!access.probe()) {
       ASSERT_EQ(d.size, n.size) << what;
     }
-    if (access.write() && !access.probe) store_through(d, n);
+    if (access.write() && !access.probe()) store_through(d, n);
   }
   // The store that was translated, as an executor makes it.
   void store_through(const Translation& d, const Translation& n) {

@@ -121,7 +121,7 @@ TEST_F(DirectTest, ARefusedRootEndsEachAccessUntilAnotherIsLoaded) {
     EXPECT_EQ(t.level, 4);
     EXPECT_EQ(t.gpa, Gpa::from_frame(50));
     Access probe = kUserRead;
-    probe.probe = true;
+    probe = probe.with_probe(true);
     EXPECT_EQ(touch(va, probe), t);
   }
   EXPECT_TRUE(state() == before);

@@ -148,43 +148,43 @@ bool GuestWalk::access_allowed() const {
   const bool wp = has(c_.cr0, 16);
   const bool smep = has(c_.cr4, 20);
   const bool smap = has(c_.cr4, 21);
-  if (access_.by == Privilege::kUser) {
+  if (access_.by() == Privilege::kUser) {
     // User-mode accesses: only to user-mode addresses.
-    switch (access_.op) {
+    switch (access_.op()) {
       case AccessOp::kRead: return user_;
       case AccessOp::kWrite: return user_ && writable_;
       case AccessOp::kFetch: return user_ && (!nxe() || executable_);
     }
   }
-  if (access_.op == AccessOp::kFetch) {
+  if (access_.op() == AccessOp::kFetch) {
     if (user_ && smep) return false;
     return !nxe() || executable_;
   }
   // Supervisor-mode data accesses. To user-mode addresses with SMAP: explicit ones with AC only.
   if (user_ && smap) {
-    const bool explicit_access = access_.by == Privilege::kSupervisor;
+    const bool explicit_access = access_.by() == Privilege::kSupervisor;
     if (!explicit_access || !c_.ac) return false;
   }
-  return access_.op == AccessOp::kRead || writable_ || !wp;
+  return access_.op() == AccessOp::kRead || writable_ || !wp;
 }
 
 // 4.6.2 Protection Keys (and 4.7, PK flag, which has the same conditions).
 bool GuestWalk::key_forbids() const {
   if (!long_mode() || !has(c_.cr4, 22)) return false;
-  if (access_.op == AccessOp::kFetch || !user_) return false;
+  if (access_.op() == AccessOp::kFetch || !user_) return false;
   const bool access_disable = has(c_.pkru, 2u * r_.key);
   const bool write_disable = has(c_.pkru, 2u * r_.key + 1);
   if (access_disable) return true;
-  if (!write_disable || access_.op != AccessOp::kWrite) return false;
-  return access_.by == Privilege::kUser || has(c_.cr0, 16);
+  if (!write_disable || access_.op() != AccessOp::kWrite) return false;
+  return access_.by() == Privilege::kUser || has(c_.cr0, 16);
 }
 
 // 4.7 Page-Fault Exceptions: the flags that depend on the access alone.
 uint32_t GuestWalk::error_bits() const {
   uint32_t error = 0;
-  if (access_.op == AccessOp::kWrite) error |= 1u << 1;
-  if (access_.by == Privilege::kUser) error |= 1u << 2;
-  if (access_.op == AccessOp::kFetch && (has(c_.cr4, 20) || nxe())) error |= 1u << 4;
+  if (access_.op() == AccessOp::kWrite) error |= 1u << 1;
+  if (access_.by() == Privilege::kUser) error |= 1u << 2;
+  if (access_.op() == AccessOp::kFetch && (has(c_.cr4, 20) || nxe())) error |= 1u << 4;
   return error;
 }
 
@@ -222,7 +222,7 @@ void GuestWalk::finish(Gpa page_byte) {
   const P2mEntry e = p2m_.lookup(page_byte);
   if (!usable(e, 0, page_byte)) return;
   r_.gpa = page_byte;
-  if (access_.op == AccessOp::kWrite && e.rom()) {
+  if (access_.op() == AccessOp::kWrite && e.rom()) {
     host_stop(Outcome::kHostViolation, HostCause::kReadOnly, 0, page_byte);
     return;
   }
@@ -305,7 +305,7 @@ NaiveResult GuestWalk::run() {
   for (unsigned l = first_level; l > level; --l) {
     if (has_accessed_flag(l) && !set_flags(entry_at[l], l, bit(5))) return r_;
   }
-  const uint64_t leaf_flags = access_.op == AccessOp::kWrite ? bit(5) | bit(6) : bit(5);
+  const uint64_t leaf_flags = access_.op() == AccessOp::kWrite ? bit(5) | bit(6) : bit(5);
   if (!set_flags(entry_at[level], level, leaf_flags)) return r_;
 
   r_.leaf_level = static_cast<uint8_t>(level);

@@ -58,7 +58,7 @@ class NaiveMmu {
   explicit NaiveMmu(const P2m& p2m) : p2m_(p2m) {}
 
   /// One access of a processor without any TLB. `commit` writes the accessed and dirty flags to guest
-  /// memory; without it the answer is the same, `updates` included. `access.probe` is ignored.
+  /// memory; without it the answer is the same, `updates` included. `access.probe()` is ignored.
   NaiveResult translate(const Controls& controls, const CpuModel& cpu, Gva va, Access access,
                         bool commit) const;
 

@@ -190,7 +190,7 @@ class Lockstep {
     if (x.outcome != y.outcome) return differ("outcome");
     if (x.cause != y.cause || x.level != y.level || x.gpa != y.gpa) return differ("cause or place");
     if (x.error_code != y.error_code) return differ("error code");
-    if (!x.ok() || a.probe) return "";
+    if (!x.ok() || a.probe()) return "";
     if (x.rights != y.rights || x.key != y.key || x.global != y.global) return differ("rights");
     // While anything is logged, the native processor's TLB keeps 4K pieces of every page.
     if (y.size > x.size && !native_.p2m.logging()) return differ("size");

@@ -80,7 +80,7 @@ Problem Execution::foresee(const VcpuState& cpu, Gva va) {
 Problem Execution::check_probe(VcpuState& cpu, Gva va, Access access, const NaiveResult& expected) {
   // A probe sets no flags, so it does not see them in a table that maps itself.
   if (expected.update_count != 0) return {};
-  access.probe = true;
+  access = access.with_probe(true);
   const Translation t = m_.backend().miss(cpu, va, access);
   if (t.ok() && m_.p2m().lookup(t.gpa).state() == FrameState::kLazy) return {};
   const std::string wrong = difference(expected, t, m_.p2m());

@@ -209,7 +209,7 @@ class Machine {
   }
   /// The access must end as the guest's tables and the p2m say now.
   void expect_agrees(uint64_t va, Access access = kRead) {
-    const Translation want = touch(va, {access.op, access.by, /*probe=*/true});
+    const Translation want = touch(va, {access.op(), access.by(), /*probe=*/true});
     const Translation got = touch(va, access);
     const auto text = [&] { return absl::StrCat(absl::Hex(va), " ", to_string(access)); };
     ASSERT_EQ(got.outcome, want.outcome)

@@ -144,7 +144,7 @@ std::optional<Answer> NaiveTlb::lookup(Gva va, Access access, uint16_t pcid,
   if (!is_canonical(va)) return std::nullopt;
   for (const unsigned level : {1u, 2u}) {
     for (const PageSize size : kSizes) {
-      Structure* s = structure_for(level, access.op, size, va);
+      Structure* s = structure_for(level, access.op(), size, va);
       if (s == nullptr) continue;
       Way* w = find(*s, size, va, pcid);
       if (w == nullptr) continue;
@@ -157,7 +157,7 @@ std::optional<Answer> NaiveTlb::lookup(Gva va, Access access, uint16_t pcid,
       ++s->hits;
       Set& set = s->sets[w->vpn % s->sets.size()];
       touch(*s, set, static_cast<uint32_t>(w - set.ways.data()));
-      if (level == 2) fill(1, va, access.op, translation_of(e, va), e.pcid);
+      if (level == 2) fill(1, va, access.op(), translation_of(e, va), e.pcid);
       return Answer{e, level};
     }
   }
@@ -167,8 +167,8 @@ std::optional<Answer> NaiveTlb::lookup(Gva va, Access access, uint16_t pcid,
 void NaiveTlb::insert(Gva va, Access access, const Translation& t, uint16_t pcid) {
   if (!is_canonical(va)) return;
   become(pcid, vpid_);
-  fill(1, va, access.op, t, pcid);
-  fill(2, va, access.op, t, pcid);
+  fill(1, va, access.op(), t, pcid);
+  fill(2, va, access.op(), t, pcid);
 }
 
 template <class F>

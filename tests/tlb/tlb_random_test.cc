@@ -10,7 +10,8 @@
 #include "tests/tlb/naive_tlb.h"
 
 // Every hit, miss and entry of the engine's TLB against the literal simulation, on random streams
-// with all page sizes, PCIDs, machines, globals, denied accesses and every kind of invalidation.
+// with all page sizes, PCIDs, machines, globals, denied accesses, every kind of invalidation, and insertions
+// that do not follow the search for the same page.
 
 namespace gnomon {
 namespace {
@@ -91,24 +92,66 @@ class Stream {
   void access() {
     const Gva va = address();
     const Access a{static_cast<AccessOp>(random_.below(3)), static_cast<Privilege>(random_.below(3))};
-    const TlbEntry* got = tlb_->lookup(va, a, pcid_, rules_);
-    const auto want = naive_.lookup(va, a, pcid_, rules_);
-    ASSERT_EQ(got != nullptr, want.has_value()) << to_string(va) << " " << to_string(a);
-    if (got != nullptr) {
-      ++hits_;
-      ASSERT_EQ(tlb_->hit_level(), want->level);
-      ASSERT_EQ(*got, want->entry) << to_string(va);
-      ASSERT_EQ(translation_of(*got, va).hpa.offset_in(got->size), va.offset_in(got->size));
+    if (random_.below(64) == 0) return insert(va, a);  // without having looked
+    if (look_up(va, a)) {
+      if (random_.below(32) == 0) insert(va, a);  // what is there already
       return;
     }
-    ASSERT_EQ(tlb_->hit_level(), 0u);
-    if (random_.percent(3)) return;  // as after a fault
-    const Translation t = translation(va, a.op);
+    if (::testing::Test::HasFailure() || random_.percent(3)) return;  // as after a fault
+    if (random_.below(32) == 0) return interrupted(va, a);
+    insert(va, a);
+  }
+
+  // Something else happens between the search that finds nothing and the insertion.
+  void interrupted(Gva va, Access a) {
+    const uint16_t pcid = pcid_;
+    switch (random_.below(7)) {
+      case 0: disturb(); break;
+      case 1: look_up(address(), a); break;
+      case 2: insert(va, a); break;  // twice, then
+      case 3: a = a.with(static_cast<AccessOp>(random_.below(3))); break;
+      case 4: insert(va, a.with(static_cast<AccessOp>(random_.below(3)))); break;
+      case 5:  // there and back
+        pcid_ = static_cast<uint16_t>(random_.below(6));
+        look_up(random_.percent(50) ? va : address(), a);
+        insert(va, a);
+        pcid_ = pcid;
+        break;
+      default:
+        for (const uint16_t vpid : {static_cast<uint16_t>(random_.below(3)), vpid_}) {
+          tlb_->set_vpid(vpid);
+          naive_.set_vpid(vpid);
+        }
+    }
+    if (!::testing::Test::HasFailure()) insert(va, a);
+  }
+
+  bool look_up(Gva va, Access a) {
+    const TlbEntry* got = tlb_->lookup(va, a, pcid_, rules_);
+    const auto want = naive_.lookup(va, a, pcid_, rules_);
+    compare_answers(va, a, got, want);
+    return got != nullptr;
+  }
+  void compare_answers(Gva va, Access a, const TlbEntry* got, const std::optional<naive::Answer>& want) {
+    ASSERT_EQ(got != nullptr, want.has_value()) << to_string(va) << " " << to_string(a);
+    if (got == nullptr) {
+      ASSERT_EQ(tlb_->hit_level(), 0u);
+      return;
+    }
+    ++hits_;
+    ASSERT_EQ(tlb_->hit_level(), want->level);
+    ASSERT_EQ(*got, want->entry) << to_string(va);
+    ASSERT_EQ(translation_of(*got, va).hpa.offset_in(got->size), va.offset_in(got->size));
+  }
+
+  void insert(Gva va, Access a) {
+    const Translation t = translation(va, a.op());
     tlb_->insert(va, a, t, pcid_);
     naive_.insert(va, a, t, pcid_);
   }
 
   void disturb() {
+    if (random_.below(400) == 0) use_up_contexts();
     const auto pcid = static_cast<uint16_t>(random_.percent(60) ? pcid_ : random_.below(6));
     switch (random_.below(40)) {
       case 0:
@@ -143,6 +186,12 @@ class Stream {
         naive_.invalidate_page(va, pcid, globals);
       }
     }
+  }
+
+  // The engine numbers its contexts anew when there are no more; what other PCIDs have must survive that.
+  void use_up_contexts() {
+    for (int i = 0; i < 1 << 17; ++i) tlb_->flush_pcid(pcid_);
+    naive_.flush_pcid(pcid_);
   }
 
   void compare_counts() {

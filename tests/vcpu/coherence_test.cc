@@ -113,9 +113,9 @@ class Scenario {
   }
   void check(Gva va) {
     Access access{static_cast<AccessOp>(random_.below(3)), static_cast<Privilege>(random_.below(3))};
-    access.probe = true;
+    access = access.with_probe(true);
     const Translation want = m_.mmu.miss(cpu_.state(), va, access);
-    access.probe = false;
+    access = access.with_probe(false);
     const Translation got = cpu_.access(va, access);
     ASSERT_EQ(got.outcome, want.outcome) << to_string(va) << " " << to_string(want);
     ASSERT_EQ(got.error_code, want.error_code) << to_string(va);
@@ -126,7 +126,7 @@ class Scenario {
     ASSERT_EQ(got.hpa, m_.p2m.lookup(got.gpa).frame().with_offset(PageSize::k4K, va.value()));
     ASSERT_EQ(got.rights, want.rights);
     if (access.write()) {
-      ASSERT_TRUE(m_.mmu.miss(cpu_.state(), va, {access.op, access.by, true}).dirty);
+      ASSERT_TRUE(m_.mmu.miss(cpu_.state(), va, {access.op(), access.by(), true}).dirty);
     }
   }
 

@@ -199,7 +199,7 @@ TEST_F(VcpuTest, ProbesChangeNothing) {
   m.map(root, 0x5000, 0x20'0000 | kRw);
   const Counters before = cpu.counters();
   Access probe = kWrite;
-  probe.probe = true;
+  probe = probe.with_probe(true);
   EXPECT_EQ(cpu.access(Gva(0x5000), probe).gpa, Gpa(0x20'0000));
   EXPECT_EQ(m.get(m.entry(root, 0x5000)), 0x20'0000 | kRw);
   EXPECT_EQ(cpu.counters()[Counter::kAccesses], before[Counter::kAccesses]);

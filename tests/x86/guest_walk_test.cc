@@ -171,7 +171,7 @@ TEST_F(GuestWalkTest, TableOrPageOutsideRam) {
       SCOPED_TRACE(testing::Message() << std::hex << c.at << (probe ? " probe" : ""));
       long_tables(c.at);
       Access access = kRead;
-      access.probe = probe;
+      access = access.with_probe(probe);
       Translation t = mmu.miss(cpu, kVa, access);
       EXPECT_EQ(t.outcome, c.outcome);
       EXPECT_EQ(t.cause, c.cause);
@@ -192,7 +192,7 @@ TEST_F(GuestWalkTest, UntouchedTableReadsAsZero) {
   constexpr uint64_t kLazy = 0x30'0000;
   long_tables(kLazy);
   Access probe = kRead;
-  probe.probe = true;
+  probe = probe.with_probe(true);
   EXPECT_EQ(mmu.miss(cpu, kVa, probe).error_code, pf::kUser);
   EXPECT_EQ(p2m.lookup(Gpa(kLazy)).state(), FrameState::kLazy) << "a probe backs nothing";
   const Translation t = mmu.miss(cpu, kVa, kRead);

@@ -154,7 +154,7 @@ class RandomGuest {
     last_ok_ = got.ok();
     SCOPED_TRACE(testing::Message() << to_string(access) << " of " << to_string(va) << ", "
                                     << name_of(cpu_->rules.mode));
-    if (access.probe) {
+    if (access.probe()) {
       EXPECT_EQ(memory(), before);
       EXPECT_EQ(got.outcome, expected.outcome) << to_string(got) << to_string(expected);
       EXPECT_EQ(got.error_code, expected.error_code);

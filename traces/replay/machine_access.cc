@@ -188,15 +188,15 @@ absl::StatusOr<Translation> Machine::fault(MachineCpu& cpu, const TraceRecord& r
   constexpr int kMostFaults = 64;
   for (int i = 0; i < kMostFaults; ++i) {
     if (t.outcome != Outcome::kGuestFault || kernel_ == nullptr) return stuck(va, to_string(t));
-    absl::Status s = kernel_->fault(cpu.id(), va, how.op, t);
-    if (absl::IsPermissionDenied(s)) s = kernel_->grant(cpu.id(), va, how.op);
+    absl::Status s = kernel_->fault(cpu.id(), va, how.op(), t);
+    if (absl::IsPermissionDenied(s)) s = kernel_->grant(cpu.id(), va, how.op());
     if (!s.ok()) {
       if (host_->free_bytes() < kFrameBytes) return stuck(va, s.message());
       if (absl::IsInvalidArgument(s)) return not_of_program(record, how);
       const std::string who = absl::IsInternal(s) ? spec() + ": " : "";
       return absl::Status(s.code(), absl::StrFormat("%s%s: %s", who, to_string(va), s.message()));
     }
-    if (log_ != nullptr) log_->access(cpu.id(), va, how.op, record.size, record.supervisor);
+    if (log_ != nullptr) log_->access(cpu.id(), va, how.op(), record.size, record.supervisor);
     t = cpu.vcpu().access(va, how);
     if (t.ok()) return t;
   }

@@ -63,7 +63,7 @@ bool MachineCpu::invpcid(InvpcidType type, uint16_t pcid, Gva va) {
 
 Translation MachineCpu::access(Gva va, Access how) {
   if (memory_.log != nullptr) {
-    memory_.log->access(id_, va, how.op, kWord, !how.user());
+    memory_.log->access(id_, va, how.op(), kWord, !how.user());
   }
   const Translation t = vcpu_.access(va, how);
   if (!t.ok()) return t;

@@ -3,6 +3,7 @@
 #define GNOMON_CACHE_HIERARCHY_H_
 
 #include <array>
+#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -25,6 +26,8 @@ struct CacheLevelConfig {
 };
 inline constexpr uint32_t kCacheLineBytes = 64;
 inline constexpr uint32_t kMaxCacheBytes = 1u << 30;
+/// Caches know host-physical addresses below this: lines have numbers of 32 bits.
+inline constexpr uint64_t kMaxCachedAddress = ((uint64_t{1} << 32) - 1) * kCacheLineBytes;
 
 struct CacheConfig {
   /// L1D, L2, last level; bytes 0: the level is not there.
@@ -48,13 +51,23 @@ class CacheHierarchy {
   explicit CacheHierarchy(const CacheConfig& config);  ///< which must be valid
   /// Looks the line of `at` up, level by level, and puts it into those it was not in. A level below the
   /// one that has it is not asked, and does not learn of the use.
-  CacheHit reference(Hpa at);
+  /// `at` is below kMaxCachedAddress.
+  CacheHit reference(Hpa at) {
+    assert(at.value() < kMaxCachedAddress);
+    const uint32_t line = line_of(at);
+    // Most are to the line that this set of the first level was used for last.
+    if (!levels_.empty()) [[likely]] {
+      const Level& first = levels_.front();
+      if (first.lines[first_of(first, line)] == line) return first.hit;
+    }
+    return search(line);
+  }
   void data(Hpa at) { ++stats.data[static_cast<size_t>(reference(at))]; }
   /// Brings what `reference` will look at below the first level into our own processor's caches.
   void load_ahead(Hpa at) const {
-    const uint64_t line = at.value() / kCacheLineBytes;
+    const uint32_t line = line_of(at);
     for (size_t i = 1; i < levels_.size(); ++i) {
-      const uint64_t* const set = set_of(levels_[i], line);
+      const uint32_t* const set = levels_[i].lines.data() + first_of(levels_[i], line);
       for (uint32_t way = 0; way < levels_[i].ways; way += kWaysInLine) gnomon::load_ahead(set + way);
     }
   }
@@ -65,18 +78,20 @@ class CacheHierarchy {
 
  private:
   struct Level {
-    std::vector<uint64_t> lines;  // line number + 1 or 0, set after set, most recently used first
-    uint64_t sets;
-    uint64_t mask;  // sets - 1 where that is a power of two, else 0
+    // Set after set, most recently used first; a few more at the end, which are read and never found.
+    std::vector<uint32_t> lines;
+    uint32_t sets;
+    uint32_t mask;  // sets - 1 where that is a power of two, else 0
     uint32_t ways;
     CacheHit hit;
   };
-  static constexpr uint32_t kWaysInLine = kCacheLineBytes / sizeof(uint64_t);
-  static const uint64_t* set_of(const Level& level, uint64_t line) {
-    const uint64_t set = level.mask != 0 ? line & level.mask : line % level.sets;
-    return level.lines.data() + set * level.ways;
+  static constexpr uint32_t kWaysInLine = kCacheLineBytes / sizeof(uint32_t);
+  // From 1: 0 is a way that holds nothing.
+  static uint32_t line_of(Hpa at) { return static_cast<uint32_t>(at.value() / kCacheLineBytes) + 1; }
+  static size_t first_of(const Level& level, uint32_t line) {
+    return size_t{level.mask != 0 ? line & level.mask : line % level.sets} * level.ways;
   }
-  static bool touch(Level& level, uint64_t line);
+  CacheHit search(uint32_t line);
 
   std::vector<Level> levels_;
 };

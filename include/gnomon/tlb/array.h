@@ -8,6 +8,9 @@
 
 #include "gnomon/tlb/config.h"
 #include "gnomon/tlb/entry.h"
+#include "gnomon/tlb/fingerprints.h"
+#include "gnomon/tlb/presence.h"
+#include "gnomon/tlb/recency.h"
 
 namespace gnomon {
 
@@ -40,9 +43,10 @@ namespace tlb_internal {
 inline constexpr unsigned kContextShift = 47;
 inline constexpr uint32_t kMaxContext = (1u << 17) - 2;
 inline constexpr uint64_t kNoContext = uint64_t{kMaxContext + 1} << kContextShift;
+constexpr uint64_t page_of(uint64_t tag) { return tag & ((uint64_t{1} << kContextShift) - 1); }
 constexpr uint64_t page_tag(Gva va, unsigned size) {
   constexpr uint64_t kVpnMask = (uint64_t{1} << 45) - 1;
-  return (va.value() >> shift_of(kTlbSizeOf[size]) & (kVpnMask >> (9 * size))) << 2 | size;
+  return (va.value() >> (12 + 9 * size) & (kVpnMask >> (9 * size))) << 2 | size;
 }
 
 /// The two contexts an access may hit.
@@ -62,32 +66,33 @@ struct Liveness {
   }
 };
 
-/// Which regions of 1G may hold something: never wrong when it says no. Kernels map themselves with pages
-/// that are larger than the host's, so that there are nearly always fragments somewhere; INVLPG of a
-/// user's page must not search for them.
+/// What regions of 1G may hold, in bits: one that is not set is never wrong. Kernels map themselves with
+/// large pages, which on a host of smaller ones are fragments, so that there are nearly always some somewhere;
+/// an access to a user's page must not search for them.
 class RegionFilter {
  public:
-  void add(uint64_t region) { bits_[word_of(region)] |= bit_of(region); }
-  bool may_have(uint64_t region) const { return (bits_[word_of(region)] & bit_of(region)) != 0; }
-  void clear() { bits_ = {}; }
+  void add(Gva va, uint8_t bits) { bits_[row_of(va)] |= bits; }
+  uint8_t at(Gva va) const { return bits_[row_of(va)]; }
+  void clear(uint8_t bits) {
+    for (uint8_t& row : bits_) row &= static_cast<uint8_t>(~bits);
+  }
 
  private:
-  static constexpr size_t kWords = 16;
-  static size_t word_of(uint64_t region) { return mixed(region) % kWords; }
-  static uint64_t bit_of(uint64_t region) { return uint64_t{1} << (mixed(region) >> 4 & 63); }
-  static uint64_t mixed(uint64_t region) { return region * 0x9e37'79b9'7f4a'7c15 >> 40; }
-  std::array<uint64_t, kWords> bits_{};
+  static size_t row_of(Gva va) { return va.frame(PageSize::k1G) * 0x9e37'79b9'7f4a'7c15 >> 54; }
+  std::array<uint8_t, 1024> bits_{};
 };
 
-/// One structure: sets of ways, with tags, entries and recency apart so that a search reads tags
-/// only.
+/// One structure: sets of ways, with tags, entries and recency apart so that a search reads only what
+/// it compares.
 class TlbArray {
  public:
   static constexpr uint32_t kNone = ~uint32_t{0};
 
-  TlbArray(const TlbStructureConfig& config, const Liveness& live);
+  /// `live` and `present` belong to the whole TLB.
+  TlbArray(const TlbStructureConfig& config, const Liveness& live, Presence& present);
 
   const TlbStructureConfig& config() const { return config_; }
+  bool tagged() const { return config_.tagged; }
   uint32_t sets() const { return sets_; }
 
   /// `vpn` modulo the number of sets: a mask, or a multiplication by the precomputed inverse, which
@@ -107,13 +112,16 @@ class TlbArray {
   uint32_t find(uint64_t page, Contexts contexts) const {
     const uint64_t local = page | contexts.local;
     const uint64_t global = page | contexts.global;
-    if (!heads_.empty()) return find_chained(page, local, global);
-    const uint32_t first = set_of(page >> 2) * ways_;
-    const uint32_t ways = ways_of_[page & 3];
-    for (uint32_t slot = first; slot < first + ways; ++slot) {
-      if (tags_[slot] == local || tags_[slot] == global) return slot;
-    }
-    return kNone;
+    const uint32_t set = set_of(page >> 2);
+    const uint32_t first = set * ways_;
+    uint32_t found = kNone;
+    fingerprints_.find(set, ways_of_[page & 3], Fingerprints::of(page), [&](uint32_t way) {
+      const uint64_t tag = tags_[first + way];
+      if (tag != local && tag != global) return false;
+      found = first + way;
+      return true;
+    });
+    return found;
   }
 
   uint64_t tag(uint32_t slot) const { return tags_[slot]; }
@@ -129,8 +137,20 @@ class TlbArray {
   void note_repeats(unsigned size, uint64_t hits) { counts_[size].hits += hits; }
 
   /// Writes `entry` under `page` in `context` (shifted into place): over the slot `same` that holds
-  /// this page already, or in place of a victim. Returns the slot.
-  uint32_t fill(uint64_t page, uint64_t context, uint32_t same, const TlbEntry& entry);
+  /// this page already, or where it is kNone in place of a victim.
+  void fill(uint64_t page, uint64_t context, uint32_t same, const TlbEntry& entry) {
+    const unsigned size = page & 3;
+    ++counts_[size].fills;
+    const uint32_t set = set_of(page >> 2);
+    const uint32_t slot = same != kNone ? same : room_for(set, ways_of_[size]);
+    if (tags_[slot] != 0) [[likely]] present_->remove(page_of(tags_[slot]));
+    present_->add(page);
+    fingerprints_.set(set, slot - set * ways_, Fingerprints::of(page));
+    tags_[slot] = page | context;
+    entries_[slot] = entry;
+    if (replacement_ == Replacement::kFifo && same == kNone) recency_.use(slot);
+    touch(slot);
+  }
   enum class Why : uint8_t { kInvalidated, kDenied };
   void drop(uint32_t slot, Why why);
 
@@ -141,29 +161,31 @@ class TlbArray {
   void reset_counts() { counts_ = {}; }
 
  private:
-  static constexpr uint32_t kChainedAbove = 16;  // wider sets are searched through hash chains
-
   void touch(uint32_t slot) {
     if (replacement_ == Replacement::kLru) {
-      stamps_[slot] = ++clock_;
+      recency_.use(slot);
     } else if (replacement_ == Replacement::kTreePlru) {
       const uint32_t way = slot % ways_;
       uint64_t& tree = trees_[slot / ways_];
       tree = (tree & ~tree_path_[way].mask) | tree_path_[way].away;
     }
   }
-  uint32_t find_chained(uint64_t page, uint64_t local, uint64_t global) const;
-  uint32_t head_of(uint64_t page) const;
-  void link(uint32_t slot);
-  void unlink(uint32_t slot);
-  uint32_t room_for(uint32_t set, uint32_t ways);
+  uint32_t room_for(uint32_t set, uint32_t ways) {
+    if (full_at_[set] != live_->epoch) [[unlikely]] {
+      if (const uint32_t slot = find_room(set, ways); slot != kNone) return slot;
+    }
+    const bool by_recency = replacement_ == Replacement::kLru && ways == ways_;
+    const uint32_t slot = by_recency ? recency_.oldest(set) : victim(set, ways);
+    ++counts_[tags_[slot] & 3].evictions;
+    return slot;
+  }
+  uint32_t find_room(uint32_t set, uint32_t ways);
   uint32_t victim(uint32_t set, uint32_t ways);
-  uint32_t oldest(uint32_t first, uint32_t ways) const;
-  uint32_t oldest_of_wide(uint32_t set);
   void set_tag(uint32_t slot, uint64_t tag);
 
   TlbStructureConfig config_;
   const Liveness* live_;
+  Presence* present_;
   Replacement replacement_;
   uint32_t ways_, sets_;
   uint32_t set_shift_ = 0;
@@ -176,19 +198,8 @@ class TlbArray {
   // it changes.
   std::vector<uint64_t> full_at_;
 
-  std::vector<uint64_t> stamps_;  // kLru: last use; kFifo: fill
-  uint64_t clock_ = 0;
-  // Wide sets: the ways in the order of their stamps as they were at some time, oldest first, from `next` on. One
-  // whose stamp is still the same is older than all that were used or filled since, so it is the victim.
-  struct AgedWay {
-    uint64_t stamp;
-    uint32_t slot;
-  };
-  struct Aged {
-    std::vector<AgedWay> ways;
-    size_t next = 0;
-  };
-  std::vector<Aged> aged_;  // by set; empty for narrow sets
+  Fingerprints fingerprints_;
+  Recency recency_;  // kLru: of uses; kFifo: of fills
   struct TreePath {
     uint64_t mask;  // the nodes above this way
     uint64_t away;  // their bits after a use: each points to the other half
@@ -197,9 +208,6 @@ class TlbArray {
   std::vector<uint64_t> trees_;  // node n has children 2n and 2n+1; a set bit leads to 2n+1
   uint32_t tree_leaves_ = 0;
   uint64_t random_ = 0;
-
-  // Hash chains over page tags without context; empty for narrow sets.
-  std::vector<uint32_t> heads_, next_;
   std::array<TlbSizeCounts, kTlbSizes> counts_{};
 };
 

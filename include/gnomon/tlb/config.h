@@ -52,7 +52,8 @@ struct TlbStructureConfig {
   uint8_t level = 1;
   TlbServes serves = kServeAll;
   uint32_t entries = 64;
-  uint32_t ways = 0;  ///< 0: fully associative
+  /// 0: fully associative. A search looks at 16 ways in one step, at none where the page is in no structure.
+  uint32_t ways = 0;
   std::vector<TlbSize> sizes = {{PageSize::k4K, 0}};
   Replacement replacement = Replacement::kLru;
   /// Entries carry the PCID and the machine's number (VPID). An untagged structure loses what is

@@ -60,8 +60,8 @@ class Tlb {
   /// nothing, and nothing has changed.
   const TlbEntry* hit(Gva va, Access access, uint16_t pcid, const PagingRules& rules) {
     if (pcid != pcid_) [[unlikely]] return nullptr;
-    const Hint& hint = hints_[hint_index(va, access.op)];
-    if (hint.page == hint_page(va, access.op) && hint.context == hint_context_ &&
+    const Hint& hint = hints_[hint_index(va, access.op())];
+    if (hint.page == hint_page(va, access.op()) && hint.context == hint_context_ &&
         hint.array->tag(hint.slot) == hint.tag) [[likely]] {
       const TlbEntry& e = hint.array->entry(hint.slot);
       if (permits(e, access, rules)) [[likely]] {
@@ -80,8 +80,8 @@ class Tlb {
   /// Whether fetches have level 1 for themselves: then loads and stores that hit there change nothing
   /// for them.
   bool fetches_apart() const { return fetches_apart_; }
-  /// `hits` fetches more, straight after one that hit the page of `va`, a page of 4K, with no call in between
-  /// but hits of loads and stores: what as many calls of hit() would do where fetches_apart().
+  /// `hits` fetches more, straight after one for which hit() found the page of `va`, one of 4K, with no call in
+  /// between but hits of loads and stores: what as many calls of hit() would do where fetches_apart().
   void repeat_fetch(Gva va, uint64_t hits) {
     hints_[hint_index(va, AccessOp::kFetch)].array->note_repeats(0, hits);
   }
@@ -140,7 +140,7 @@ class Tlb {
   // The banks that hold one page size for one operation in one level.
   struct Banks {
     uint8_t count = 0;
-    std::array<uint8_t, TlbConfig::kMaxStructures> index{};
+    std::array<TlbArray*, TlbConfig::kMaxStructures> array{};
   };
 
   explicit Tlb(const TlbConfig& config);
@@ -156,17 +156,19 @@ class Tlb {
   }
 
   const TlbEntry* search(Gva va, Access access, const PagingRules& rules);
-  const TlbEntry* search_level(unsigned level, Gva va, Access access, const PagingRules& rules);
+  const TlbEntry* search_level(unsigned level, Gva va, unsigned sizes, Access access,
+                               const PagingRules& rules);
   TlbArray* bank_of(const Banks& banks, uint64_t page) {
     if (banks.count == 0) return nullptr;
-    TlbArray* const first = &arrays_[banks.index[0]];
+    TlbArray* const first = banks.array[0];
     if (banks.count == 1) [[likely]] return first;
-    return &arrays_[banks.index[first->quotient(page >> 2) % banks.count]];
+    return banks.array[first->quotient(page >> 2) % banks.count];
   }
-  bool may_hold(Gva va, unsigned size) const {
-    return size == 0 || large_[size].may_have(va.frame(PageSize::k1G));
-  }
-  void fill_level(unsigned level, Gva va, AccessOp op, const TlbEntry& whole);
+  /// The sizes, as bits by number, of which something may translate `va`.
+  unsigned sizes_around(Gva va) const { return 1u | (held_.at(va) & kLargeSizes); }
+  enum class Kept : uint8_t { kNo, kPerhaps };  ///< whether the level has the page already
+  void fill_level(unsigned level, Gva va, AccessOp op, const TlbEntry& whole, Kept kept);
+  void keep(TlbArray& array, uint64_t page, const TlbEntry& entry, Kept kept);
   void forget_hints();
   void drop_fragments(Gva va, const std::array<Contexts, 2>& of);
 
@@ -188,6 +190,7 @@ class Tlb {
 
   TlbConfig config_;
   tlb_internal::Liveness live_;
+  tlb_internal::Presence present_;
   std::vector<TlbArray> arrays_;
   // By level, operation and size.
   std::array<std::array<std::array<Banks, kTlbSizes>, 3>, 3> banks_{};
@@ -202,8 +205,12 @@ class Tlb {
   uint32_t next_context_ = 1;
   bool has_untagged_ = false;
   bool fetches_apart_ = true;
-  std::array<tlb_internal::RegionFilter, kTlbSizes> large_;  // where pages above 4K were kept, by size
-  tlb_internal::RegionFilter fragments_;  // since the last flush of everything, or search for them
+  // By region, since the last flush of everything: the numbers of the sizes above 4K of which pages were kept; and
+  // fragments, since that or a search for them.
+  static constexpr uint8_t kLargeSizes = 6, kFragments = 8;
+  tlb_internal::RegionFilter held_;
+  // hint_page of what was searched for last, if both levels are known not to have it.
+  uint64_t absent_ = 0;
 
   unsigned hit_level_ = 0;
   std::array<std::array<uint64_t, 3>, 3> misses_{};  // by level and operation

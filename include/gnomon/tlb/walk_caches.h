@@ -3,90 +3,16 @@
 #define GNOMON_TLB_WALK_CACHES_H_
 
 #include <array>
-#include <bit>
 #include <cstdint>
 #include <memory>
-#include <vector>
 
 #include "absl/status/statusor.h"
 #include "gnomon/base/outcome.h"
 #include "gnomon/tlb/config.h"
+#include "gnomon/tlb/lru_map.h"
 #include "gnomon/x86/walker.h"
 
 namespace gnomon {
-
-namespace tlb_internal {
-
-/// A small set-associative map from a nonzero 64-bit key, with LRU replacement. With no entries it
-/// finds nothing and keeps nothing.
-template <class Value>
-class LruMap {
- public:
-  explicit LruMap(WalkCacheGeometry g = {})
-      : ways_(g.ways == 0 ? g.entries : g.ways), sets_(g.entries == 0 ? 0 : g.entries / ways_),
-        keys_(g.entries), stamps_(g.entries), values_(g.entries) {}
-
-  /// `place` chooses the set.
-  const Value* find(uint64_t place, uint64_t key) {
-    if (sets_ == 0 || used_ == 0) return nullptr;
-    const size_t first = first_of(place);
-    for (size_t i = first; i < first + ways_; ++i) {
-      if (keys_[i] == key) {
-        stamps_[i] = ++clock_;
-        return &values_[i];
-      }
-    }
-    return nullptr;
-  }
-  void put(uint64_t place, uint64_t key, const Value& value) {
-    if (sets_ == 0) return;
-    const size_t first = first_of(place);
-    size_t victim = first;
-    for (size_t i = first; i < first + ways_; ++i) {
-      if (keys_[i] == key) {
-        victim = i;
-        break;
-      }
-      if (stamps_[i] < stamps_[victim]) victim = i;  // an invalid one has stamp 0
-    }
-    if (keys_[victim] == 0) ++used_;
-    keys_[victim] = key;
-    stamps_[victim] = ++clock_;
-    values_[victim] = value;
-  }
-  void erase(uint64_t place, uint64_t key) {
-    if (sets_ == 0 || used_ == 0) return;
-    const size_t first = first_of(place);
-    for (size_t i = first; i < first + ways_; ++i) {
-      if (keys_[i] != key) continue;
-      keys_[i] = stamps_[i] = 0;
-      --used_;
-    }
-  }
-  template <class Pred>
-  void erase_if(Pred&& pred) {
-    for (size_t i = 0; used_ != 0 && i < keys_.size(); ++i) {
-      if (keys_[i] == 0 || !pred(keys_[i])) continue;
-      keys_[i] = stamps_[i] = 0;
-      --used_;
-    }
-  }
-  size_t used() const { return used_; }
-
- private:
-  size_t first_of(uint64_t place) const {
-    return (mask_ + 1 == sets_ ? place & mask_ : place % sets_) * ways_;
-  }
-
-  size_t ways_, sets_;
-  size_t mask_ = std::bit_floor(sets_) - 1;  // sets_ - 1 where that is a power of two
-  std::vector<uint64_t> keys_, stamps_;
-  std::vector<Value> values_;
-  uint64_t clock_ = 0;
-  size_t used_ = 0;
-};
-
-}  // namespace tlb_internal
 
 /// Where a walk may begin: `table` is read at `level`. level 0: nothing cached, begin at the root.
 struct CachedTable {
@@ -148,7 +74,12 @@ class WalkCaches {
   template <class Format, class Addr>
   WalkStart<Addr> start(WalkStart<Addr> root, Gva va, uint16_t pcid) {
     const CachedTable c = lookup<Format>(va, pcid, root.level);
-    return c.level == 0 ? root : WalkStart<Addr>{c.level, Addr(c.table), c.rights};
+    if (c.level != 0) {
+      root.level = c.level;
+      root.table = Addr(c.table);
+      root.rights = c.rights;
+    }
+    return root;
   }
   /// Keeps what the walk `w` read above its last entry. After a fault these entries have their
   /// accessed flag only if the processor sets it on the way down.
@@ -215,11 +146,12 @@ class WalkCaches {
   WalkCacheStatistics statistics_;
 };
 
-/// The walk with the help of `caches`.
+/// The walk with the help of `caches`. The start goes in registers, as that of walk_from.
 template <class Format, class M>
-Walk<typename M::Address> walk_with_caches(WalkCaches& caches, M& memory,
-                                           WalkStart<typename M::Address> root, Gva va,
+Walk<typename M::Address> walk_with_caches(WalkCaches& caches, M& memory, unsigned level,
+                                           typename M::Address table, Rights above, Gva va,
                                            uint16_t pcid, Access access, const PagingRules& rules) {
+  const WalkStart<typename M::Address> root{level, table, above};
   const auto start = caches.start<Format>(root, va, pcid);
   auto w = walk<Format>(memory, start, va, access, rules);
   if (w.status == WalkStatus::kFault && start.level != root.level) {
@@ -238,7 +170,8 @@ template <class Format, class M>
     WalkCaches* caches, M& memory, WalkStart<typename M::Address> root, Gva va, uint16_t pcid,
     Access access, const PagingRules& rules) {
   if (caches == nullptr) [[likely]] return walk_inline<Format>(memory, root, va, access, rules);
-  return walk_with_caches<Format>(*caches, memory, root, va, pcid, access, rules);
+  return walk_with_caches<Format>(*caches, memory, root.level, root.table, root.rights, va, pcid,
+                                  access, rules);
 }
 
 }  // namespace gnomon

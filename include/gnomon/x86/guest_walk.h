@@ -37,7 +37,7 @@ class GuestTables {
   enum class Lock : uint8_t { kTake, kHeld };  ///< is the VM's lock held already?
 
   GuestTables(P2m& p2m, VcpuState& cpu, Access access, Count count, Lock lock)
-      : p2m_(p2m), cpu_(cpu), probe_(access.probe), count_(count == Count::kYes && !access.probe),
+      : p2m_(p2m), cpu_(cpu), probe_(access.probe()), count_(count == Count::kYes && !access.probe()),
         locked_(lock == Lock::kHeld) {}
 
   template <class Entry>

@@ -119,7 +119,7 @@ template <class Format, class M>
       level = at;
       return Step::kEnd;
     }
-    if (access.probe) return Step::kDown;  // it would be set
+    if (access.probe()) return Step::kDown;  // it would be set
     if (!memory.template exchange<Entry>(seen[at].ref, old, old | flags)) return Step::kAgain;
     w.entry[at] = old |= flags;
     return Step::kDown;
