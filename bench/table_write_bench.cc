@@ -9,7 +9,7 @@ namespace {
 
 // A trapped store into a leaf table in sync that maps another frame; the shadow entry follows at once.
 void TableWriteTrap(benchmark::State& state) {
-  Machine<shadow::ShadowMmu> m("shadow:unsync=off", 1024);
+  Machine<shadow::ShadowMmu> m("shadow:unsync=off,flood=0", 1024);
   m.map(64);
   m.touch_all(0, 64);
   const Gpa first = m.entry_at(m.root(), m.va(0));
