@@ -65,7 +65,7 @@ uint32_t TlbArray::victim(uint32_t set, uint32_t ways) {
   switch (replacement_) {
     case Replacement::kLru:
     case Replacement::kFifo:
-      return ways == ways_ ? recency_.oldest(set) : recency_.oldest_of(set, ways);
+      return recency_.oldest(set, ways);
     case Replacement::kTreePlru: {
       // Follow the bits, but never into a half that has none of the allowed ways.
       const uint64_t tree = trees_[set];

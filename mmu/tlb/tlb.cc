@@ -81,13 +81,9 @@ const TlbEntry* Tlb::search_level(unsigned level, Gva va, unsigned sizes, Access
 
 const TlbEntry* Tlb::search(Gva va, Access access, const PagingRules& rules) {
   hit_level_ = 0;
-  if (!canonical57(va)) [[unlikely]] {
-    for (unsigned level : {1, 2}) ++misses_[level][static_cast<unsigned>(access.op())];
-    return nullptr;
-  }
   absent_ = hint_page(va, access.op());
   const unsigned sizes = sizes_around(va);
-  if (sizes == 1 && present_.none(page_tag(va, 0))) {
+  if ((sizes == 1 && present_.none(page_tag(va, 0))) || !canonical57(va)) {
     for (unsigned level : {1, 2}) ++misses_[level][static_cast<unsigned>(access.op())];
     return nullptr;
   }

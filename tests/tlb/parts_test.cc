@@ -96,11 +96,11 @@ TEST(Recency, NamesTheLeastRecentlyUsedOfEverySet) {
         o.splice(o.end(), o, std::find(o.begin(), o.end(), slot));
         continue;
       }
-      ASSERT_EQ(recency.oldest(set), o.front()) << ways << " ways, step " << step;
+      ASSERT_EQ(recency.oldest(set, ways), o.front()) << ways << " ways, step " << step;
       const auto some = static_cast<uint32_t>(1 + random.below(ways));
       const auto first_of_some =
           std::find_if(o.begin(), o.end(), [&](uint32_t slot) { return slot < set * ways + some; });
-      ASSERT_EQ(recency.oldest_of(set, some), *first_of_some) << some << " of " << ways << " ways";
+      ASSERT_EQ(recency.oldest(set, some), *first_of_some) << some << " of " << ways << " ways";
       if (random.percent(50)) {
         recency.use(o.front());
         o.splice(o.end(), o, o.begin());
@@ -116,7 +116,7 @@ TEST(Recency, TurnsTheOrderOfAVeryWideSet) {
   Recency recency(1, kWays);
   for (int turn = 0; turn < 8; ++turn) {
     for (uint32_t way = 0; way < kWays; ++way) recency.use(turn % 2 == 0 ? way : kWays - 1 - way);
-    ASSERT_EQ(recency.oldest(0), turn % 2 == 0 ? 0 : kWays - 1);
+    ASSERT_EQ(recency.oldest(0, kWays), turn % 2 == 0 ? 0 : kWays - 1);
   }
 }
 

@@ -56,7 +56,7 @@ class Feed {
   absl::StatusOr<Piece> take(uint64_t references);
 
   /// Of a trace of a whole guest: the bytes that it begins by saying it has. InvalidArgument: it does not,
-  /// or not 4K to 1T.
+  /// or not 4K to 64G.
   absl::StatusOr<uint64_t> guest_memory();
 
   const TraceReader& reader() const { return batches_->reader(); }

@@ -174,8 +174,7 @@ class TlbArray {
     if (full_at_[set] != live_->epoch) [[unlikely]] {
       if (const uint32_t slot = find_room(set, ways); slot != kNone) return slot;
     }
-    const bool by_recency = replacement_ == Replacement::kLru && ways == ways_;
-    const uint32_t slot = by_recency ? recency_.oldest(set) : victim(set, ways);
+    const uint32_t slot = victim(set, ways);
     ++counts_[tags_[slot] & 3].evictions;
     return slot;
   }

@@ -41,7 +41,7 @@ class LruMap {
     if (slot == kNone) {
       if (used_ < keys_.size()) slot = slot_of(set, 0);
       if (slot == kNone) {
-        slot = recency_.oldest(set);
+        slot = recency_.oldest(set, ways_);
       } else {
         ++used_;
       }

@@ -25,9 +25,9 @@ class Recency {
 
   void use(uint32_t slot) { used_[slot] = ++clock_; }
 
-  /// Of `set`. Those that were never used come first.
-  uint32_t oldest(uint32_t set) {
-    if (order_.empty()) return oldest_of(set, ways_);
+  /// Of the first `ways` of `set`. Those that were never used come first.
+  uint32_t oldest(uint32_t set, uint32_t ways) {
+    if (order_.empty() || ways != ways_) return oldest_by_time(set, ways);
     const Place* const order = order_.data() + size_t{set} * ways_;
     for (;;) {
       // What was used since has a time after all of the order.
@@ -37,8 +37,16 @@ class Recency {
       put_in_order(set);
     }
   }
-  /// Of the first `ways` of `set`.
-  uint32_t oldest_of(uint32_t set, uint32_t ways) const {
+
+ private:
+  static constexpr uint32_t kNarrow = 8;
+
+  struct Place {
+    uint64_t time = 0;
+    uint32_t slot = 0;
+  };
+
+  uint32_t oldest_by_time(uint32_t set, uint32_t ways) const {
     const uint32_t first = set * ways_;
     uint32_t oldest = first;
     uint64_t time = used_[first];
@@ -49,14 +57,6 @@ class Recency {
     }
     return oldest;
   }
-
- private:
-  static constexpr uint32_t kNarrow = 8;
-
-  struct Place {
-    uint64_t time = 0;
-    uint32_t slot = 0;
-  };
 
   /// All of the set were used since it was put in order, often one after the other in that order.
   void put_in_order(uint32_t set) {
