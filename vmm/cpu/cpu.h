@@ -25,6 +25,7 @@ enum class ExitReason : uint8_t {
   kInstruction,  ///< a sensitive instruction: `op`, not executed; RIP is its
   kFault,        ///< an exception: `fault`; RIP is that of the instruction
   kTrap,         ///< a debug trap after an instruction (single step): RIP is that of the next one
+  kDevice,       ///< between executor and handlers only: start the instruction again, on its own
   kAttention,    ///< Cpu::attention was set: a device may want an interrupt
   kBreakpoint,   ///< of a debugger, before the instruction at RIP
   kHostFailed,   ///< the host has no memory for the guest
@@ -147,6 +148,7 @@ inline void fault(Cpu& cpu, const Op* op, const Fault& what) {
 }
 /// The instruction met what MemoryPath::fault says; in the stack segment if `stack`.
 inline void memory_fault(Cpu& cpu, const Op* op, bool stack) {
+  if (cpu.memory.wants_device) [[unlikely]] return stop(cpu, op, ExitReason::kDevice);
   cpu.exit.fault = cpu.memory.fault;
   if (cpu.exit.fault.non_canonical && stack) cpu.exit.fault.vector = kStackFault;
   stop(cpu, op, cpu.memory.host_failed ? ExitReason::kHostFailed : ExitReason::kFault);

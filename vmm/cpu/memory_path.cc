@@ -59,6 +59,11 @@ bool MemoryPath::failed(const Translation& t, uint64_t linear) {
   return false;
 }
 
+bool MemoryPath::refuse_device() {
+  wants_device = true;
+  return false;
+}
+
 void MemoryPath::keep(Entry& e, uint64_t linear, const Translation& t) {
   if (exact_ || !t.cacheable || t.trapped) return;
   e.tag = tag(linear);
@@ -93,6 +98,7 @@ bool MemoryPath::load_piece(uint64_t linear, unsigned size, uint64_t& value, Acc
     return true;
   }
   if (t.outcome == Outcome::kHostViolation && t.cause == HostCause::kMmio && t.level == 0) {
+    if (!devices_allowed_) return refuse_device();
     value = devices_.device_read(t.gpa, size);
     return true;
   }
@@ -161,6 +167,7 @@ bool MemoryPath::store_piece(uint64_t linear, unsigned size, uint64_t value, Pri
     return true;
   }
   if (t.outcome == Outcome::kHostViolation && t.cause == HostCause::kMmio && t.level == 0) {
+    if (!devices_allowed_) return refuse_device();
     devices_.device_write(t.gpa, size, value);
     return true;
   }

@@ -21,7 +21,10 @@
 //     which are looked at after each call into it.
 //  2. A page is in the table for stores only if stores need no attention: its dirty flag is set, it holds no guest
 //     table that is tracked, and no code that was decoded.
-//  3. With a modelled TLB or a recorder (`exact`) nothing is kept: each access is one Vcpu::access.
+//  3. Device memory is only accessed while `devices_allowed`: by an instruction on its own, when the count of instructions, and so
+//     the time that the device sees, is exact. Otherwise the access fails with `wants_device`, and the instruction
+//     is to be started again.
+//  4. With a modelled TLB or a recorder (`exact`) nothing is kept: each access is one Vcpu::access.
 
 namespace gnomon::vmm {
 
@@ -66,6 +69,7 @@ class MemoryPath {
   void set_exact(bool exact) { exact_ = exact; flush(); }
   bool exact() const { return exact_; }
   void set_observer(AccessObserver* observer) { observer_ = observer; }
+  void set_devices_allowed(bool allowed) { devices_allowed_ = allowed; }
 
   // Each answers false and sets `fault` if the access faults; then nothing has changed (but accessed flags). Sizes are of
   // T: 1, 2, 4, 8 bytes; any alignment.
@@ -116,6 +120,7 @@ class MemoryPath {
 
   Fault fault;                     ///< of the last access that failed
   bool fetch_from_device = false;  ///< the last fetch that failed met no fault, but no RAM
+  bool wants_device = false;       ///< the last access that failed was to a device, at the wrong moment
   bool host_failed = false;        ///< the host could not give the guest its memory: the machine must stop
 
   /// Drops everything from the software TLB.
@@ -151,6 +156,7 @@ class MemoryPath {
   bool store_slow(uint64_t linear, unsigned size, uint64_t value, Privilege by);
   bool store_piece(uint64_t linear, unsigned size, uint64_t value, Privilege by);
   bool failed(const Translation& t, uint64_t linear);
+  bool refuse_device();
   void keep(Entry& e, uint64_t linear, const Translation& t);
   uint64_t wrap(uint64_t linear) const;
 
@@ -161,6 +167,7 @@ class MemoryPath {
   AccessObserver* observer_ = nullptr;
   bool user_ = false;
   bool exact_ = false;
+  bool devices_allowed_ = true;
   bool has_large_ = false;     // something in the tables is part of a large page
   uint64_t generation_ = 1;    // 1 to 4095
   uint64_t epoch_ = 1;
