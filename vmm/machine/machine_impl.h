@@ -49,6 +49,8 @@ class MachineImpl final : public Machine, private DevicePort, private TrapEnviro
   uint64_t trace_hash() const override { return hash_; }
   uint64_t memory_hash() override;
   Counters counters() const override;
+  std::vector<ExitCount> exit_counts() const override;
+  std::string registers_text(unsigned cpu) const override;
   void set_observer(MachineObserver* observer) override { observer_ = observer; }
 
   // MachineControl.
@@ -81,6 +83,7 @@ class MachineImpl final : public Machine, private DevicePort, private TrapEnviro
   void handle_exit(Processor& p);
   void settle(Cpu& cpu, Emulated what);
   void ended(RunEnd::Reason reason, unsigned cpu, std::string text, int status = 0);
+  void tell(const Cpu& cpu, absl::string_view what, unsigned number);
   void note_exit(const Cpu& cpu, uint64_t what);
   uint64_t executed() const;
   uint64_t now() const { return executed() * ns_per_instruction_ + idle_ns_; }

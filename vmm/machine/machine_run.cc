@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <Zydis/Mnemonic.h>
+
 #include <algorithm>
 
 #include "absl/strings/str_format.h"
@@ -104,7 +106,7 @@ void MachineImpl::deliver_pending(Cpu& cpu) {
   }
   s.halted = false;
   note_exit(cpu, 0x100u + event.vector);
-  if (observer_ != nullptr) observer_->on_exit(cpu, absl::StrFormat("interrupt %d", event.vector));
+  tell(cpu, "interrupt", event.vector);
   settle(cpu, deliver(cpu, event));
 }
 
@@ -119,12 +121,12 @@ void MachineImpl::handle_exit(Processor& p) {
       return;
     case ExitReason::kInstruction:
       note_exit(cpu, 0x1000u + exit.op->code);
-      if (observer_ != nullptr) observer_->on_exit(cpu, "instruction");
+      tell(cpu, "instruction", exit.op->code);
       settle(cpu, emulate(cpu, *exit.op, *this, TrapPolicy{options_.naive}));
       break;
     case ExitReason::kFault:
       note_exit(cpu, 0x200u + exit.fault.vector);
-      if (observer_ != nullptr) observer_->on_exit(cpu, absl::StrFormat("fault %d", exit.fault.vector));
+      tell(cpu, "fault", exit.fault.vector);
       settle(cpu, deliver(cpu, exit.fault));
       break;
     case ExitReason::kTrap:
@@ -160,6 +162,14 @@ void MachineImpl::settle(Cpu& cpu, Emulated what) {
 
 void MachineImpl::ended(RunEnd::Reason reason, unsigned cpu, std::string text, int status) {
   if (!end_) end_ = RunEnd{reason, status, cpu, std::move(text)};
+}
+
+void MachineImpl::tell(const Cpu& cpu, absl::string_view what, unsigned number) {
+  if (observer_ == nullptr) return;
+  std::string text = what == "instruction"
+                         ? ZydisMnemonicGetString(static_cast<ZydisMnemonic>(number))
+                         : absl::StrFormat("%s %d", what, number);
+  observer_->on_exit({cpu.id, cpu.instructions, cpu.rip, std::move(text)});
 }
 
 void MachineImpl::note_exit(const Cpu& cpu, uint64_t what) {

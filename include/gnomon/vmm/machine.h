@@ -61,12 +61,27 @@ struct RunEnd {
   std::string text;  ///< one line for people
 };
 
+/// An exit of a processor to the VMM by an instruction, a fault or an interrupt.
+struct ExitEvent {
+  unsigned cpu = 0;
+  uint64_t instructions = 0;  ///< of that processor so far
+  uint64_t rip = 0;
+  std::string what;           ///< in words: "mov cr3", "fault 14", "interrupt 32"
+};
+
 /// Told of what happens, on the thread that runs.
 class MachineObserver {
  public:
   virtual ~MachineObserver() = default;
-  /// An exit of `cpu` to the VMM by an instruction, a fault or an interrupt, before it is handled: what it is, in words.
-  virtual void on_exit(Cpu& cpu, absl::string_view what) = 0;
+  /// Before it is handled.
+  virtual void on_exit(const ExitEvent& event) = 0;
+};
+
+/// How often something brought a processor to the VMM.
+struct ExitCount {
+  absl::string_view name;  ///< snake_case
+  absl::string_view description;
+  uint64_t count = 0;
 };
 
 class Machine : public MachineControl {
@@ -103,6 +118,9 @@ class Machine : public MachineControl {
   /// A digest of guest memory.
   virtual uint64_t memory_hash() = 0;
   virtual Counters counters() const = 0;      ///< of the MMU, all processors
+  virtual std::vector<ExitCount> exit_counts() const = 0;  ///< all processors
+  /// The registers of a processor, as lines for people.
+  virtual std::string registers_text(unsigned cpu) const = 0;
   virtual void set_observer(MachineObserver* observer) = 0;
 };
 
