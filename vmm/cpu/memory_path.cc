@@ -71,9 +71,15 @@ void MemoryPath::keep(Entry& e, uint64_t linear, const Translation& t) {
   if (t.size != PageSize::k4K || t.splintered) has_large_ = true;
 }
 
+Translation MemoryPath::translate(uint64_t linear, unsigned size, Access how, const uint64_t* value) {
+  if (observer_ != nullptr) [[unlikely]] observer_->before_access(Gva(linear), size, how, value);
+  const Translation t = mmu_.access(Gva(linear), how);
+  check_requests();
+  return t;
+}
+
 bool MemoryPath::load_slow(uint64_t linear, unsigned size, uint64_t& value, Access how) {
   linear = wrap(linear);
-  if (observer_ != nullptr) observer_->before_access(Gva(linear), size, how);
   const unsigned here = bytes_in_page(linear, size);
   uint64_t low = 0;
   if (!load_piece(linear, here, low, how)) return false;
@@ -84,8 +90,7 @@ bool MemoryPath::load_slow(uint64_t linear, unsigned size, uint64_t& value, Acce
 }
 
 bool MemoryPath::load_piece(uint64_t linear, unsigned size, uint64_t& value, Access how) {
-  const Translation t = mmu_.access(Gva(linear), how);
-  check_requests();
+  const Translation t = translate(linear, size, how);
   if (t.ok()) [[likely]] {
     if (t.trapped) {
       if (!mmu_.backend().read_physical(mmu_.state(), t.gpa, size, value)) value = ~uint64_t{0};
@@ -114,7 +119,6 @@ bool MemoryPath::load_piece(uint64_t linear, unsigned size, uint64_t& value, Acc
 
 bool MemoryPath::store_slow(uint64_t linear, unsigned size, uint64_t value, Privilege by) {
   linear = wrap(linear);
-  if (observer_ != nullptr) observer_->before_access(Gva(linear), size, {AccessOp::kWrite, by});
   const unsigned here = bytes_in_page(linear, size);
   if (here == size) [[likely]] return store_piece(linear, size, value, by);
   const uint64_t next = wrap(linear + here);
@@ -129,10 +133,10 @@ bool MemoryPath::probe_store(uint64_t linear, unsigned size, Privilege by) {
   const Access how{AccessOp::kWrite, by};
   for (unsigned done = 0; done < size;) {
     const uint64_t at = wrap(linear + done);
-    const Translation t = mmu_.access(Gva(at), how);
-    check_requests();
+    const unsigned here = bytes_in_page(at, size - done);
+    const Translation t = translate(at, here, how);
     if (t.outcome == Outcome::kGuestFault) return failed(t, at);
-    done += bytes_in_page(at, size - done);
+    done += here;
   }
   return true;
 }
@@ -146,11 +150,9 @@ bool MemoryPath::store_piece(uint64_t linear, unsigned size, uint64_t value, Pri
     std::memcpy(to, &value, size);
     return true;
   }
-  const Translation t = mmu_.access(Gva(linear), {AccessOp::kWrite, by});
-  check_requests();
+  const Translation t = translate(linear, size, {AccessOp::kWrite, by}, &value);
   if (t.ok()) [[likely]] {
     uint8_t* to = p2m_.host().at<uint8_t>(t.hpa);
-    if (observer_ != nullptr) observer_->before_store(Gva(linear), t.gpa, &value, size);
     const bool code = code_ != nullptr && code_->has_code(to - t.hpa.offset_in(PageSize::k4K));
     if (code) code_->code_written(to, size);
     if (t.trapped) {
@@ -208,8 +210,7 @@ const uint8_t* MemoryPath::fetch(uint64_t linear) {
   linear = wrap(linear);
   Entry& e = tables_[user_].fetch[index(linear)];
   if (e.tag == tag(linear)) [[likely]] return host(e, linear);
-  const Translation t = mmu_.access(Gva(linear), {AccessOp::kFetch, privilege()});
-  check_requests();
+  const Translation t = translate(linear, 1, {AccessOp::kFetch, privilege()});
   if (t.ok()) {
     keep(e, linear, t);
     return p2m_.host().at<uint8_t>(t.hpa);

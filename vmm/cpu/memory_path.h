@@ -37,14 +37,13 @@ class CodeWatch {
   virtual void code_written(const uint8_t* host, unsigned size) = 0;
 };
 
-/// Is told of each access in the order in which they are made (a recorder), when set. Exact mode only.
+/// Is told of each Vcpu::access, before it is made (a recorder). Exact mode only.
 class AccessObserver {
  public:
   virtual ~AccessObserver() = default;
-  /// Before the access. `bytes` may cross a page.
-  virtual void before_access(Gva va, unsigned bytes, Access access) = 0;
-  /// Before a store of these bytes (in one page), when it is known to succeed.
-  virtual void before_store(Gva va, Gpa gpa, const void* data, unsigned bytes) = 0;
+  /// `bytes` in one page. `value`: what a store will put there if it succeeds; null for loads and fetches, and for an access that only
+  /// asks whether a store would succeed.
+  virtual void before_access(Gva va, unsigned bytes, Access access, const uint64_t* value) = 0;
 };
 
 /// Device accesses go through here, so that time is right when a device is asked.
@@ -151,6 +150,7 @@ class MemoryPath {
   static uint8_t* host(const Entry& e, uint64_t linear) {
     return reinterpret_cast<uint8_t*>(e.addend + linear);
   }
+  Translation translate(uint64_t linear, unsigned size, Access how, const uint64_t* value = nullptr);
   bool load_slow(uint64_t linear, unsigned size, uint64_t& value, Access how);
   bool load_piece(uint64_t linear, unsigned size, uint64_t& value, Access how);
   bool store_slow(uint64_t linear, unsigned size, uint64_t value, Privilege by);
