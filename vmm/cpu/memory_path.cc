@@ -39,6 +39,36 @@ void MemoryPath::invalidate(uint64_t linear) {
   }
 }
 
+bool MemoryPath::write_cr3(uint64_t value) {
+  if (!mmu_.write_cr3(value)) return false;
+  flush();
+  if (observer_ != nullptr) observer_->cr3_written(value);
+  return true;
+}
+
+bool MemoryPath::write_controls(uint64_t cr0, uint64_t cr4, uint64_t efer) {
+  if (!mmu_.write_controls(cr0, cr4, efer)) return false;
+  flush();
+  if (observer_ != nullptr) observer_->controls_written(cr0, cr4, efer);
+  return true;
+}
+
+void MemoryPath::invlpg(uint64_t linear) {
+  mmu_.invlpg(Gva(linear));
+  invalidate(linear);
+  check_requests();
+  if (observer_ != nullptr) observer_->invlpg_done(Gva(linear));
+}
+
+bool MemoryPath::invpcid(InvpcidType type, uint64_t pcid, uint64_t linear) {
+  if (!mmu_.invpcid(type, pcid, Gva(linear))) return false;
+  flush();
+  if (observer_ != nullptr) {
+    observer_->invpcid_done(static_cast<unsigned>(type), static_cast<uint16_t>(pcid), Gva(linear));
+  }
+  return true;
+}
+
 uint64_t MemoryPath::wrap(uint64_t linear) const {
   return (mmu_.controls().efer & efer::kLMA) != 0 ? linear : linear & 0xffff'ffff;
 }

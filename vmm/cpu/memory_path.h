@@ -12,6 +12,7 @@
 #include "gnomon/vcpu.h"
 #include "gnomon/vmm/io_bus.h"
 #include "vmm/cpu/fault.h"
+#include "vmm/cpu/observer.h"
 
 // How a processor reaches memory: a small software TLB in front of Vcpu::access, which walks the tables that the
 // hardware would walk. What lies in device memory goes to the bus.
@@ -37,15 +38,6 @@ class CodeWatch {
   virtual void code_written(const uint8_t* host, unsigned size) = 0;
 };
 
-/// Is told of each Vcpu::access, before it is made (a recorder). Exact mode only.
-class AccessObserver {
- public:
-  virtual ~AccessObserver() = default;
-  /// `bytes` in one page. `value`: what a store will put there if it succeeds; null for loads and fetches, and for an access that only
-  /// asks whether a store would succeed.
-  virtual void before_access(Gva va, unsigned bytes, Access access, const uint64_t* value) = 0;
-};
-
 /// Device accesses go through here, so that time is right when a device is asked.
 class DevicePort {
  public:
@@ -67,7 +59,7 @@ class MemoryPath {
   Privilege privilege() const { return user_ ? Privilege::kUser : Privilege::kSupervisor; }
   void set_exact(bool exact) { exact_ = exact; flush(); }
   bool exact() const { return exact_; }
-  void set_observer(AccessObserver* observer) { observer_ = observer; }
+  void set_observer(MemoryObserver* observer) { observer_ = observer; }
   void set_devices_allowed(bool allowed) { devices_allowed_ = allowed; }
 
   // Each answers false and sets `fault` if the access faults; then nothing has changed (but accessed flags). Sizes are of
@@ -122,6 +114,12 @@ class MemoryPath {
   bool wants_device = false;       ///< the last access that failed was to a device, at the wrong moment
   bool host_failed = false;        ///< the host could not give the guest its memory: the machine must stop
 
+  // What changes translations, with what must be forgotten then. As the functions of Vcpu: false is #GP, and nothing has changed.
+  bool write_cr3(uint64_t value);
+  bool write_controls(uint64_t cr0, uint64_t cr4, uint64_t efer);
+  void invlpg(uint64_t linear);
+  bool invpcid(InvpcidType type, uint64_t pcid, uint64_t linear);
+
   /// Drops everything from the software TLB.
   void flush();
   /// After INVLPG.
@@ -164,7 +162,7 @@ class MemoryPath {
   P2m& p2m_;
   DevicePort& devices_;
   CodeWatch* code_;
-  AccessObserver* observer_ = nullptr;
+  MemoryObserver* observer_ = nullptr;
   bool user_ = false;
   bool exact_ = false;
   bool devices_allowed_ = true;
