@@ -81,8 +81,7 @@ struct Msrs {
 };
 
 struct CpuState {
-  /// In instruction order (enum Gpr); [16] is always 0: what an absent base or index register is.
-  std::array<uint64_t, 17> gpr{};
+  std::array<uint64_t, 16> gpr{};  ///< in the order of the instruction encoding (enum Gpr)
   uint64_t rip = 0xfff0;
   uint64_t rflags = flag::kOne;
   std::array<Segment, kSegmentRegisters> segments{};

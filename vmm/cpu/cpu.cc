@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/cpu/cpu.h"
+
+#include <algorithm>
+
+namespace gnomon::vmm {
+namespace {
+
+// A data segment in which no access can go wrong.
+bool flat_data(const Segment& s) {
+  const bool writable = (s.attributes & (seg::kCode | seg::kWritable)) == seg::kWritable;
+  return s.base == 0 && s.limit == 0xffff'ffff && s.present() && writable &&
+         (s.attributes & seg::kExpandDown) == 0;
+}
+
+bool flat_code(const Segment& s) {
+  return s.base == 0 && s.limit == 0xffff'ffff && s.present();
+}
+
+}  // namespace
+
+void Cpu::set_rflags(uint64_t value) {
+  const bool ac = (value & flag::kAC) != 0;
+  if (ac != controls().ac) {
+    mmu().set_ac(ac);
+    memory.flush();  // SMAP makes another kind of access of the supervisor's
+  }
+  state.rflags = value;
+  flags.set(value);
+}
+
+void Cpu::mode_changed() {
+  const auto& s = state.segments;
+  for (unsigned i = 0; i < kSegmentRegisters; ++i) bases[i] = s[i].base;
+  linear_mask = long_mode() ? ~uint64_t{0} : 0xffff'ffff;
+  mode = 0;
+  if (real_mode() || v8086()) {
+    mode |= code_mode::kReal;
+    return;
+  }
+  if (long_mode() && (s[kCs].attributes & seg::kL) != 0) {
+    mode |= code_mode::k64 | code_mode::kFlat;
+    for (const unsigned i : {kEs, kCs, kSs, kDs}) bases[i] = 0;
+    return;
+  }
+  if (long_mode()) linear_mask = 0xffff'ffff;
+  if ((s[kCs].attributes & seg::kDB) != 0) mode |= code_mode::k32;
+  if ((s[kSs].attributes & seg::kDB) != 0) mode |= code_mode::kStack32;
+  const bool flat = flat_code(s[kCs]) && flat_data(s[kSs]) && flat_data(s[kDs]) && flat_data(s[kEs]);
+  // FS and GS are checked where they are used unless they are flat, too: see the decoder.
+  if (flat) mode |= code_mode::kFlat;
+}
+
+CpuState Cpu::snapshot() const {
+  CpuState s = state;
+  std::copy_n(gpr.begin(), s.gpr.size(), s.gpr.begin());
+  s.rip = rip;
+  s.rflags = rflags();
+  return s;
+}
+
+void Cpu::restore(const CpuState& s) {
+  state = s;
+  std::copy(s.gpr.begin(), s.gpr.end(), gpr.begin());
+  rip = s.rip;
+  set_rflags(s.rflags);
+  set_cpl(s.cpl);
+  mode_changed();
+  memory.flush();
+}
+
+}  // namespace gnomon::vmm

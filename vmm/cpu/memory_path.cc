@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/cpu/memory_path.h"
+
+#include <algorithm>
+
+#include "gnomon/memory/bytes.h"
+
+namespace gnomon::vmm {
+namespace {
+
+constexpr uint64_t kPageBytes = 4096;
+
+unsigned bytes_in_page(uint64_t linear, unsigned size) {
+  return static_cast<unsigned>(std::min<uint64_t>(size, kPageBytes - linear % kPageBytes));
+}
+
+}  // namespace
+
+MemoryPath::MemoryPath(Vcpu<Backend>& mmu, P2m& p2m, DevicePort& devices, CodeWatch* code)
+    : mmu_(mmu), p2m_(p2m), devices_(devices), code_(code), tables_(std::make_unique<Tables[]>(2)) {}
+
+void MemoryPath::flush() {
+  ++epoch_;
+  has_large_ = false;
+  if (++generation_ < kPageBytes) return;
+  generation_ = 1;
+  for (int i = 0; i < 2; ++i) tables_[i] = Tables{};
+}
+
+void MemoryPath::invalidate(uint64_t linear) {
+  if (has_large_) return flush();
+  ++epoch_;
+  for (int i = 0; i < 2; ++i) {
+    Tables& t = tables_[i];
+    for (auto* table : {&t.read, &t.write, &t.code_write, &t.fetch}) {
+      Entry& e = (*table)[index(linear)];
+      if (e.tag == tag(linear)) e.tag = ~uint64_t{0};
+    }
+  }
+}
+
+uint64_t MemoryPath::wrap(uint64_t linear) const {
+  return (mmu_.controls().efer & efer::kLMA) != 0 ? linear : linear & 0xffff'ffff;
+}
+
+bool MemoryPath::failed(const Translation& t, uint64_t linear) {
+  if (t.outcome == Outcome::kGuestFault) {
+    if ((t.error_code & pf::kNonCanonical) != 0) {
+      fault = Fault::gp();
+      fault.non_canonical = true;
+    } else {
+      fault = Fault::with_error(kPageFault, t.error_code);
+      fault.cr2 = linear;
+    }
+  } else {
+    host_failed = true;
+    fault = Fault::plain(kMachineCheck);
+  }
+  return false;
+}
+
+bool MemoryPath::refuse_device() {
+  wants_device = true;
+  return false;
+}
+
+void MemoryPath::keep(Entry& e, uint64_t linear, const Translation& t) {
+  if (exact_ || !t.cacheable || t.trapped) return;
+  e.tag = tag(linear);
+  e.addend = reinterpret_cast<uintptr_t>(p2m_.host().at<uint8_t>(t.hpa)) - linear;
+  if (t.size != PageSize::k4K || t.splintered) has_large_ = true;
+}
+
+Translation MemoryPath::translate(uint64_t linear, unsigned size, Access how, const uint64_t* value) {
+  if (observer_ != nullptr) [[unlikely]] observer_->before_access(Gva(linear), size, how, value);
+  const Translation t = mmu_.access(Gva(linear), how);
+  check_requests();
+  return t;
+}
+
+bool MemoryPath::load_slow(uint64_t linear, unsigned size, uint64_t& value, Access how) {
+  linear = wrap(linear);
+  const unsigned here = bytes_in_page(linear, size);
+  uint64_t low = 0;
+  if (!load_piece(linear, here, low, how)) return false;
+  uint64_t high = 0;
+  if (here < size && !load_piece(wrap(linear + here), size - here, high, how)) return false;
+  value = here < size ? low | high << (8 * here) : low;
+  return true;
+}
+
+bool MemoryPath::load_piece(uint64_t linear, unsigned size, uint64_t& value, Access how) {
+  const Translation t = translate(linear, size, how);
+  if (t.ok()) [[likely]] {
+    if (t.trapped) {
+      if (!mmu_.backend().read_physical(mmu_.state(), t.gpa, size, value)) value = ~uint64_t{0};
+      check_requests();
+    } else {
+      value = gnomon::load_bytes(p2m_.host().at<uint8_t>(t.hpa), size);
+    }
+    // A load that goes before a store leaves it to the store to look whether the frame holds code.
+    if (!how.write()) keep(tables_[how.user()].read[index(linear)], linear, t);
+    return true;
+  }
+  if (t.outcome == Outcome::kHostViolation && t.cause == HostCause::kMmio && t.level == 0) {
+    if (!devices_allowed_) return refuse_device();
+    value = devices_.device_read(t.gpa, size);
+    return true;
+  }
+  if (t.outcome == Outcome::kNotBacked || t.cause == HostCause::kMmio) {
+    value = ~uint64_t{0};
+    return true;
+  }
+  if (t.cause == HostCause::kReadOnly && how.write()) {
+    return load_piece(linear, size, value, how.with(AccessOp::kRead));
+  }
+  return failed(t, linear);
+}
+
+bool MemoryPath::store_slow(uint64_t linear, unsigned size, uint64_t value, Privilege by) {
+  linear = wrap(linear);
+  const unsigned here = bytes_in_page(linear, size);
+  if (here == size) [[likely]] return store_piece(linear, size, value, by);
+  const uint64_t next = wrap(linear + here);
+  // Neither page changes unless both can be written.
+  if (!probe_store(linear, here, by) || !probe_store(next, size - here, by)) return false;
+  return store_piece(linear, here, value, by) &&
+         store_piece(next, size - here, value >> (8 * here), by);
+}
+
+bool MemoryPath::probe_store(uint64_t linear, unsigned size, Privilege by) {
+  linear = wrap(linear);
+  const Access how{AccessOp::kWrite, by};
+  for (unsigned done = 0; done < size;) {
+    const uint64_t at = wrap(linear + done);
+    const unsigned here = bytes_in_page(at, size - done);
+    const Translation t = translate(at, here, how);
+    if (t.outcome == Outcome::kGuestFault) return failed(t, at);
+    done += here;
+  }
+  return true;
+}
+
+bool MemoryPath::store_piece(uint64_t linear, unsigned size, uint64_t value, Privilege by) {
+  const bool user = by == Privilege::kUser;
+  Entry& watched = tables_[user].code_write[index(linear)];
+  if (watched.tag == tag(linear)) {
+    uint8_t* to = host(watched, linear);
+    code_->code_written(to, size);
+    std::memcpy(to, &value, size);
+    return true;
+  }
+  const Translation t = translate(linear, size, {AccessOp::kWrite, by}, &value);
+  if (t.ok()) [[likely]] {
+    uint8_t* to = p2m_.host().at<uint8_t>(t.hpa);
+    const bool code = code_ != nullptr && code_->has_code(to - t.hpa.offset_in(PageSize::k4K));
+    if (code) code_->code_written(to, size);
+    if (t.trapped) {
+      const StoreResult stored = mmu_.backend().write_physical(mmu_.state(), t.gpa, value, size);
+      check_requests();
+      if (stored == StoreResult::kRefused) {
+        fault = Fault::gp();
+        return false;
+      }
+      return true;
+    }
+    gnomon::store_bytes(to, value, size);
+    if (t.dirty) keep(code ? watched : tables_[user].write[index(linear)], linear, t);
+    return true;
+  }
+  if (t.outcome == Outcome::kHostViolation && t.cause == HostCause::kMmio && t.level == 0) {
+    if (!devices_allowed_) return refuse_device();
+    devices_.device_write(t.gpa, size, value);
+    return true;
+  }
+  if (t.outcome == Outcome::kNotBacked || t.cause == HostCause::kReadOnly ||
+      t.cause == HostCause::kMmio) {
+    return true;  // nothing is there that could keep it
+  }
+  return failed(t, linear);
+}
+
+bool MemoryPath::load_bytes(uint64_t linear, void* to, unsigned size, Privilege by) {
+  auto* out = static_cast<uint8_t*>(to);
+  for (unsigned done = 0; done < size;) {
+    const unsigned n = std::min(8u, size - done);
+    uint64_t value = 0;
+    if (!load_slow(linear + done, n, value, {AccessOp::kRead, by})) return false;
+    std::memcpy(out + done, &value, n);
+    done += n;
+  }
+  return true;
+}
+
+bool MemoryPath::store_bytes(uint64_t linear, const void* from, unsigned size, Privilege by) {
+  const auto* in = static_cast<const uint8_t*>(from);
+  if (size > 8 && !probe_store(linear, size, by)) return false;
+  for (unsigned done = 0; done < size;) {
+    const unsigned n = std::min(8u, size - done);
+    uint64_t value = 0;
+    std::memcpy(&value, in + done, n);
+    if (!store_slow(linear + done, n, value, by)) return false;
+    done += n;
+  }
+  return true;
+}
+
+const uint8_t* MemoryPath::fetch(uint64_t linear) {
+  fetch_from_device = false;
+  linear = wrap(linear);
+  Entry& e = tables_[user_].fetch[index(linear)];
+  if (e.tag == tag(linear)) [[likely]] return host(e, linear);
+  const Translation t = translate(linear, 1, {AccessOp::kFetch, privilege()});
+  if (t.ok()) {
+    keep(e, linear, t);
+    return p2m_.host().at<uint8_t>(t.hpa);
+  }
+  if (t.outcome == Outcome::kNotBacked || t.cause == HostCause::kMmio) {
+    fetch_from_device = true;
+    return nullptr;
+  }
+  failed(t, linear);
+  return nullptr;
+}
+
+}  // namespace gnomon::vmm
