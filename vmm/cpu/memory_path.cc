@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "gnomon/cache/hierarchy.h"
 #include "gnomon/memory/bytes.h"
 
 namespace gnomon::vmm {
@@ -105,6 +106,7 @@ Translation MemoryPath::translate(uint64_t linear, unsigned size, Access how, co
   if (observer_ != nullptr) [[unlikely]] observer_->before_access(Gva(linear), size, how, value);
   const Translation t = mmu_.access(Gva(linear), how);
   check_requests();
+  if (CacheHierarchy* caches = mmu_.state().memory; caches != nullptr && t.ok()) caches->data(t.hpa);
   return t;
 }
 

@@ -61,52 +61,92 @@ absl::Status MachineImpl::build() {
   auto board = create_board(options_.board, clock_, *this);
   if (!board.ok()) return board.status();
   board_ = *std::move(board);
-  for (const IoBus::Region& r : board_->device_memory().regions()) {
-    const uint64_t first = r.base & ~(kPageBytes - 1);
-    const uint64_t end = (r.base + r.bytes + kPageBytes - 1) & ~(kPageBytes - 1);
-    if (absl::Status s = p2m_->add_mmio(Gpa(first), end - first); !s.ok()) return s;
+  for (const MemoryRange& r : device_ranges()) {
+    if (absl::Status s = p2m_->add_mmio(Gpa(r.base), r.bytes); !s.ok()) return s;
   }
   auto backend = create_backend(options_.backend, *p2m_);
   if (!backend.ok()) return backend.status();
   backend_ = *std::move(backend);
 
-  DevicePort& devices = *this;
-  const bool models_tlb = options_.tlb != "off";
   for (unsigned i = 0; i < options_.board.cpus; ++i) {
-    VcpuParts parts;
-    parts.id = i;
-    parts.model = options_.cpu;
-    if (models_tlb) {
-      const auto preset = find_tlb_preset(options_.tlb);
-      if (!preset.ok()) return preset.status();
-      auto made = VcpuParts::from(*preset, i, options_.cpu);
-      if (!made.ok()) return made.status();
-      parts = *std::move(made);
-    }
-    auto p = std::make_unique<Processor>();
-    p->mmu = std::make_unique<Vcpu<Backend>>(*backend_, *p2m_, std::move(parts));
-    p->cpu = std::make_unique<Cpu>(i, *p->mmu, *p2m_, devices, &code_);
-    code_.attach(p->cpu->memory);
-    p->cpu->memory.set_exact(models_tlb);
-    p->interp = std::make_unique<Interp>(code_);
-    reset_processor(*p->cpu);
-    p->cpu->state.waits_for_startup = i != 0;
-    processors_.push_back(std::move(p));
+    if (absl::Status s = add_processor(i); !s.ok()) return s;
   }
-
   if (absl::Status s = board_->place_tables(*memory_); !s.ok()) return s;
   auto guest = load_guest(options_.load, *board_, *memory_);
   if (!guest.ok()) return guest.status();
   guest_ = *std::move(guest);
+  if (options_.trace != nullptr) {
+    if (absl::Status s = start_recording(); !s.ok()) return s;
+  }
   Processor& first = *processors_.front();
   const Controls& c = guest_.controls;
-  if (!first.mmu->write_cr3(c.cr3) ||
-      !first.mmu->write_controls(c.cr0, c.cr4, c.efer & ~efer::kLMA)) {
+  if (!first.cpu->memory.write_cr3(c.cr3) ||
+      !first.cpu->memory.write_controls(c.cr0, c.cr4, c.efer & ~efer::kLMA)) {
     return absl::InvalidArgumentError(absl::StrCat(
         options_.load.image, ": the processor cannot start in the mode that the image asks for"));
   }
   first.cpu->restore(guest_.cpu);
   return absl::OkStatus();
+}
+
+// Device memory in whole pages.
+std::vector<MemoryRange> MachineImpl::device_ranges() {
+  std::vector<MemoryRange> ranges;
+  for (const IoBus::Region& r : board_->device_memory().regions()) {
+    const uint64_t first = r.base & ~(kPageBytes - 1);
+    const uint64_t end = (r.base + r.bytes + kPageBytes - 1) & ~(kPageBytes - 1);
+    ranges.push_back({first, end - first, MemoryRange::Kind::kReserved});
+  }
+  return ranges;
+}
+
+absl::Status MachineImpl::add_processor(unsigned number) {
+  VcpuParts parts;
+  parts.id = number;
+  parts.model = options_.cpu;
+  const bool models_tlb = options_.tlb != "off";
+  if (models_tlb) {
+    const auto preset = find_tlb_preset(options_.tlb);
+    if (!preset.ok()) return preset.status();
+    auto made = VcpuParts::from(*preset, number, options_.cpu);
+    if (!made.ok()) return made.status();
+    parts = *std::move(made);
+  }
+  auto p = std::make_unique<Processor>();
+  p->mmu = std::make_unique<Vcpu<Backend>>(*backend_, *p2m_, std::move(parts));
+  if (options_.caches != "none") {
+    const auto preset = find_cache_preset(options_.caches);
+    if (!preset.ok()) return preset.status();
+    p->caches = std::make_unique<CacheHierarchy>(preset->config);
+    p->mmu->state().memory = p->caches.get();
+  }
+  DevicePort& devices = *this;
+  p->cpu = std::make_unique<Cpu>(number, *p->mmu, *p2m_, devices, &code_);
+  code_.attach(p->cpu->memory);
+  p->cpu->memory.set_exact(models_tlb);
+  p->interp = std::make_unique<Interp>(code_);
+  reset_processor(*p->cpu);
+  p->cpu->state.waits_for_startup = number != 0;
+  processors_.push_back(std::move(p));
+  return absl::OkStatus();
+}
+
+absl::Status MachineImpl::start_recording() {
+  if (options_.tlb == "off") return absl::InvalidArgumentError("a recording needs a TLB preset");
+  if (options_.board.memory_bytes > kLowRamEnd) {
+    return absl::InvalidArgumentError("a recording takes at most 3G of guest memory");
+  }
+  recorder_ = std::make_unique<GuestRecorder>(*options_.trace, *p2m_);
+  recorder_->start(options_.board.memory_bytes, device_ranges());
+  for (auto& p : processors_) {
+    p->observer = recorder_->observe(p->cpu->id, p->mmu->state());
+    p->cpu->memory.set_observer(p->observer.get());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status MachineImpl::finish_trace() {
+  return recorder_ != nullptr ? recorder_->flush() : absl::OkStatus();
 }
 
 bool MachineImpl::read_memory(Gpa from, absl::Span<uint8_t> to) {
@@ -168,6 +208,22 @@ uint64_t MachineImpl::memory_hash() {
     }
   }
   return sum;
+}
+
+CacheStats MachineImpl::cache_stats() const {
+  CacheStats all;
+  const auto add = [](auto& to, const auto& from) {
+    for (size_t i = 0; i < to.size(); ++i) to[i] += from[i];
+  };
+  for (const auto& p : processors_) {
+    if (p->caches == nullptr) continue;
+    const CacheStats& s = p->caches->stats;
+    add(all.guest, s.guest);
+    add(all.host, s.host);
+    add(all.shadow, s.shadow);
+    add(all.data, s.data);
+  }
+  return all;
 }
 
 Counters MachineImpl::counters() const {

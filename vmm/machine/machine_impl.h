@@ -9,6 +9,7 @@
 #include "gnomon/memory/host_memory.h"
 #include "gnomon/vmm/machine.h"
 #include "vmm/cpu/interp.h"
+#include "vmm/record/guest_recorder.h"
 #include "vmm/trap/trap.h"
 
 // How a machine goes on. Its processors take turns, each for at most a quantum of instructions; guest time is the sum of what they
@@ -26,6 +27,9 @@ class MachineImpl final : public Machine, private DevicePort, private TrapEnviro
   explicit MachineImpl(const MachineOptions& options);
   ~MachineImpl() override;
   absl::Status build();
+  absl::Status add_processor(unsigned number);
+  absl::Status start_recording();
+  std::vector<MemoryRange> device_ranges();
 
   RunEnd run(uint64_t instructions) override;
   RunEnd step(unsigned cpu) override;
@@ -49,6 +53,8 @@ class MachineImpl final : public Machine, private DevicePort, private TrapEnviro
   uint64_t trace_hash() const override { return hash_; }
   uint64_t memory_hash() override;
   Counters counters() const override;
+  CacheStats cache_stats() const override;
+  absl::Status finish_trace() override;
   std::vector<ExitCount> exit_counts() const override;
   std::string registers_text(unsigned cpu) const override;
   void set_observer(MachineObserver* observer) override { observer_ = observer; }
@@ -62,7 +68,9 @@ class MachineImpl final : public Machine, private DevicePort, private TrapEnviro
 
  private:
   struct Processor {
+    std::unique_ptr<CacheHierarchy> caches;  // may be null
     std::unique_ptr<Vcpu<Backend>> mmu;
+    std::unique_ptr<MemoryObserver> observer;  // may be null
     std::unique_ptr<Cpu> cpu;
     std::unique_ptr<Interp> interp;
   };
@@ -101,6 +109,7 @@ class MachineImpl final : public Machine, private DevicePort, private TrapEnviro
   CodeCache code_;
   std::vector<std::unique_ptr<Processor>> processors_;
   LoadedGuest guest_;
+  std::unique_ptr<GuestRecorder> recorder_;  // null: nothing is recorded
   MachineObserver* observer_ = nullptr;
 
   uint64_t instructions_ = 0;       // executed up to the start of the turn

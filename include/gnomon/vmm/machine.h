@@ -12,6 +12,8 @@
 #include "absl/types/span.h"
 #include "gnomon/backend.h"
 #include "gnomon/base/counters.h"
+#include "gnomon/cache/hierarchy.h"
+#include "gnomon/traces/trace_writer.h"
 #include "gnomon/vmm/board.h"
 #include "gnomon/vmm/cpu_state.h"
 #include "gnomon/vmm/guest_memory.h"
@@ -36,7 +38,11 @@ struct MachineOptions {
   /// TLBs and walk caches to model, a preset by name. Then each fetch, load and store goes through them, one by one, which
   /// is slow; "off": a TLB of our own that counts nothing.
   std::string tlb = "off";
+  std::string caches = "none";        ///< data caches that accesses and walks share, a preset by name; needs `tlb`
   CpuModel cpu;
+  /// All that the guest does to memory is written there as a trace of a whole guest (needs `tlb`, whose replay it is). Null: nothing.
+  /// Finished by whoever made it, after finish_trace().
+  TraceWriter* trace = nullptr;
   /// Guest time that one instruction takes, in nanoseconds (1 to 1000). The time-stamp counter runs at 1 GHz.
   uint64_t ns_per_instruction = 10;
   bool naive = false;  ///< TrapPolicy::naive
@@ -118,6 +124,9 @@ class Machine : public MachineControl {
   /// A digest of guest memory.
   virtual uint64_t memory_hash() = 0;
   virtual Counters counters() const = 0;      ///< of the MMU, all processors
+  virtual CacheStats cache_stats() const = 0;  ///< zeros when caches are not modelled
+  /// Hands what is held back to MachineOptions::trace; the first error there was.
+  virtual absl::Status finish_trace() = 0;
   virtual std::vector<ExitCount> exit_counts() const = 0;  ///< all processors
   /// The registers of a processor, as lines for people.
   virtual std::string registers_text(unsigned cpu) const = 0;
