@@ -100,7 +100,7 @@ class Cpu {
   template <class T>
   void set_reg(uint8_t offset, T value) {
     if constexpr (sizeof(T) == 4) {
-      gpr[offset / 8] = value;
+      set_reg<uint64_t>(offset, value);
     } else {
       std::memcpy(reinterpret_cast<char*>(gpr.data()) + offset, &value, sizeof(T));
     }
@@ -142,17 +142,9 @@ inline void stop(Cpu& cpu, const Op* op, ExitReason reason) {
   cpu.exit.op = op;
 }
 /// The instruction met a fault.
-inline void fault(Cpu& cpu, const Op* op, const Fault& what) {
-  cpu.exit.fault = what;
-  stop(cpu, op, ExitReason::kFault);
-}
+void fault(Cpu& cpu, const Op* op, const Fault& what);
 /// The instruction met what MemoryPath::fault says; in the stack segment if `stack`.
-inline void memory_fault(Cpu& cpu, const Op* op, bool stack) {
-  if (cpu.memory.wants_device) [[unlikely]] return stop(cpu, op, ExitReason::kDevice);
-  cpu.exit.fault = cpu.memory.fault;
-  if (cpu.exit.fault.non_canonical && stack) cpu.exit.fault.vector = kStackFault;
-  stop(cpu, op, cpu.memory.host_failed ? ExitReason::kHostFailed : ExitReason::kFault);
-}
+void memory_fault(Cpu& cpu, const Op* op, bool stack);
 /// The same for the explicit memory operand.
 inline void memory_fault(Cpu& cpu, const Op* op) { memory_fault(cpu, op, op->segment == kSs); }
 

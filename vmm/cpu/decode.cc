@@ -15,8 +15,8 @@ const std::vector<Bind>& bindings() {
   static const std::vector<Bind> table = [] {
     std::vector<Bind> rows(ZYDIS_MNEMONIC_MAX_VALUE + 1, nullptr);
     for (const auto& part :
-         {move_bindings(), arithmetic_bindings(), shift_bindings(), multiply_bindings(), bit_bindings(),
-          exchange_bindings(), branch_bindings(), stack_bindings(), string_bindings(),
+         {move_bindings(), convert_bindings(), condition_bindings(), hint_bindings(), arithmetic_bindings(),
+          shift_bindings(), double_shift_bindings(), multiply_bindings(), bit_bindings(), exchange_bindings(), branch_bindings(), stack_bindings(), string_bindings(),
           decimal_bindings(), x87_bindings(), sse_move_bindings(), sse_float_bindings(),
           sse_integer_bindings(), sensitive_bindings()}) {
       for (const Binding& b : part) rows[b.mnemonic] = b.bind;

@@ -52,8 +52,12 @@ bool by_size(unsigned bytes, Op& op, Choose&& choose) {
 
 // The tables, one for each file bind_*.cc.
 absl::Span<const Binding> move_bindings();
+absl::Span<const Binding> convert_bindings();
+absl::Span<const Binding> condition_bindings();
+absl::Span<const Binding> hint_bindings();
 absl::Span<const Binding> arithmetic_bindings();
 absl::Span<const Binding> shift_bindings();
+absl::Span<const Binding> double_shift_bindings();
 absl::Span<const Binding> multiply_bindings();
 absl::Span<const Binding> bit_bindings();
 absl::Span<const Binding> exchange_bindings();

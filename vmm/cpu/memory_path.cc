@@ -18,7 +18,7 @@ unsigned bytes_in_page(uint64_t linear, unsigned size) {
 }  // namespace
 
 MemoryPath::MemoryPath(Vcpu<Backend>& mmu, P2m& p2m, DevicePort& devices, CodeWatch* code)
-    : mmu_(mmu), p2m_(p2m), devices_(devices), code_(code), tables_(std::make_unique<Tables[]>(2)) {}
+    : mmu_(mmu), p2m_(p2m), devices_(devices), code_(code), tables_(std::make_unique<Tables[]>(2)), current_(&tables_[0]) {}
 
 void MemoryPath::flush() {
   ++epoch_;

@@ -54,7 +54,10 @@ class MemoryPath {
   const Vcpu<Backend>& mmu() const { return mmu_; }
   P2m& p2m() { return p2m_; }
   /// The privilege of plain loads and stores.
-  void set_user(bool user) { user_ = user; }
+  void set_user(bool user) {
+    user_ = user;
+    current_ = &tables_[user];
+  }
   bool user() const { return user_; }
   Privilege privilege() const { return user_ ? Privilege::kUser : Privilege::kSupervisor; }
   void set_exact(bool exact) { exact_ = exact; flush(); }
@@ -66,7 +69,7 @@ class MemoryPath {
   // T: 1, 2, 4, 8 bytes; any alignment.
   template <class T>
   bool load(uint64_t linear, T& value) {
-    const Entry& e = tables_[user_].read[index(linear)];
+    const Entry& e = current_->read[index(linear)];
     if (e.tag == tag(linear + sizeof(T) - 1)) [[likely]] {
       std::memcpy(&value, host(e, linear), sizeof(T));
       return true;
@@ -78,17 +81,30 @@ class MemoryPath {
   }
   template <class T>
   bool store(uint64_t linear, T value) {
-    const Entry& e = tables_[user_].write[index(linear)];
+    const Entry& e = current_->write[index(linear)];
     if (e.tag == tag(linear + sizeof(T) - 1)) [[likely]] {
       std::memcpy(host(e, linear), &value, sizeof(T));
       return true;
     }
     return store_slow(linear, sizeof(T), value, privilege());
   }
+  /// Where these bytes are, to be loaded or stored directly, if the software TLB knows; otherwise `load` or `store` must be called.
+  template <class T>
+  bool find_readable(uint64_t linear, const uint8_t*& at) const {
+    const Entry& e = current_->read[index(linear)];
+    at = host(e, linear);
+    return e.tag == tag(linear + sizeof(T) - 1);
+  }
+  template <class T>
+  bool find_writable(uint64_t linear, uint8_t*& at) const {
+    const Entry& e = current_->write[index(linear)];
+    at = host(e, linear);
+    return e.tag == tag(linear + sizeof(T) - 1);
+  }
   /// Loads what a store to the same bytes will follow: faults as a store does.
   template <class T>
   bool load_for_store(uint64_t linear, T& value) {
-    const Entry& e = tables_[user_].write[index(linear)];
+    const Entry& e = current_->write[index(linear)];
     if (e.tag == tag(linear + sizeof(T) - 1)) [[likely]] {
       std::memcpy(&value, host(e, linear), sizeof(T));
       return true;
@@ -170,6 +186,7 @@ class MemoryPath {
   uint64_t generation_ = 1;    // 1 to 4095
   uint64_t epoch_ = 1;
   std::unique_ptr<Tables[]> tables_;
+  Tables* current_;  // those of `user_`
 };
 
 }  // namespace gnomon::vmm
