@@ -90,7 +90,11 @@ void from_cpu(const CpuState& from, UnitState& to) {
   for (unsigned i = 0; i < 16; ++i) to.put(160 + 16 * i, from.xmm[i].q);
 }
 
-void GuestCode::load(absl::Span<const uint8_t> instruction) { machine_.load(instruction); }
+void GuestCode::load(absl::Span<const uint8_t> instruction) {
+  // What was decoded there before is another instruction's.
+  machine_.code().code_written(machine_.ram(FlatMachine::kCode), 16);
+  machine_.load(instruction);
+}
 
 bool GuestCode::run(UnitState& state) {
   Cpu& cpu = machine_.cpu();

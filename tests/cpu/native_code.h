@@ -3,6 +3,7 @@
 #define TESTS_CPU_NATIVE_CODE_H_
 
 #include <array>
+#include <string>
 #include <cstdint>
 #include <cstring>
 #include <vector>

@@ -78,7 +78,7 @@ struct MmxToSingle {
     return host::make(host::low(r), host::high(a));
   }
   static void finish(Cpu& cpu, const Op* op, Vector128 r) {
-    enter_mmx(cpu);
+    if (!memory) enter_mmx(cpu);
     set_xmm(cpu, op->r1, r);
   }
 };
