@@ -68,6 +68,8 @@ class Cpu {
   std::array<uint64_t, 8> bases{};  ///< of segments, [kNoSegment] 0
   uint64_t linear_mask = 0xffff'ffff;
   uint8_t mode = 0;                 ///< code_mode
+  /// Vectors that instructions of a kind raise because of CR0.EM, MP, TS and CR4.OSFXSR; 0: none.
+  uint8_t sse_fault = 0, mmx_fault = 0, x87_fault = 0, wait_fault = 0;
 
   const Controls& controls() const { return memory.mmu().controls(); }
   Vcpu<Backend>& mmu() { return memory.mmu(); }
@@ -84,7 +86,7 @@ class Cpu {
     state.cpl = static_cast<uint8_t>(cpl);
     memory.set_user(cpl == 3);
   }
-  /// To be called after any change of segments, CR0.PE, EFER.LMA, RFLAGS.VM.
+  /// To be called after any change of segments, CR0, CR4, EFER.LMA, RFLAGS.VM.
   void mode_changed();
   /// Everything in one place, for others to see; and back.
   CpuState snapshot() const;

@@ -114,6 +114,27 @@ class MemoryPath {
     value = static_cast<T>(wide);
     return true;
   }
+  /// 16 bytes, any alignment, as two halves of 8 bytes.
+  bool load16(uint64_t linear, uint64_t (&value)[2]) {
+    const Entry& e = tables_[user_].read[index(linear)];
+    if (e.tag == tag(linear + 15)) [[likely]] {
+      std::memcpy(value, host(e, linear), 16);
+      return true;
+    }
+    uint64_t bytes[2];
+    if (!load_bytes(linear, bytes, 16, privilege())) return false;
+    std::memcpy(value, bytes, 16);
+    return true;
+  }
+  bool store16(uint64_t linear, const uint64_t (&value)[2]) {
+    const Entry& e = tables_[user_].write[index(linear)];
+    if (e.tag == tag(linear + 15)) [[likely]] {
+      std::memcpy(host(e, linear), value, 16);
+      return true;
+    }
+    const uint64_t bytes[2] = {value[0], value[1]};
+    return store_bytes(linear, bytes, 16, privilege());
+  }
   /// Any size up to 512 bytes, with any privilege: descriptors, stacks, state images. A store changes
   /// nothing unless all of it can be stored.
   bool load_bytes(uint64_t linear, void* to, unsigned size, Privilege by);
