@@ -29,6 +29,7 @@ enum { kMsrApicBase = 0x1b, kPageSize = 4096 };
 #define MSR_STAR 0xc0000081u
 #define MSR_LSTAR 0xc0000082u
 #define MSR_SFMASK 0xc0000084u
+#define MSR_GS_BASE 0xc0000101u
 #define MSR_KERNEL_GS_BASE 0xc0000102u
 enum { kEferSyscall = 1 << 0, kEferLongMode = 1 << 8, kEferNoExecute = 1 << 11 };
 

@@ -3,7 +3,6 @@
 
 #include "common/cpu.h"
 #include "common/string.h"
-#include "descriptors.h"
 #include "teach/counters.h"
 #include "teach/exec.h"
 #include "teach/frames.h"
@@ -70,7 +69,7 @@ static Process *next_in_turn(void) {
 
 static void switch_to(Process *next, void **save_context) {
   current = next;
-  set_kernel_stack(stack_end(next));
+  entry_stack_set(stack_end(next));
   space_load(&next->space);
   switch_stacks(save_context, next->context);
 }

@@ -15,7 +15,7 @@ typedef struct Program {
 } Program;
 
 static const Program programs[] = {
-    {"sort", "n", 150000, 0},
+    {"sort", "n", 100000, 0},
     {"matrix", "size", 128, 0},
     {"churn", "rounds", 150, 0},
     {"forkstorm", "forks", 200, 0},

@@ -31,6 +31,8 @@ void frame_start(TrapFrame *frame, uintptr_t entry, uintptr_t stack_end, uintptr
   frame->ax = argument;
 }
 
+void entry_stack_set(uintptr_t top) { set_kernel_stack(top); }
+
 void arch_init(void) { gate_allow_user(SYSTEM_CALL_VECTOR); }
 
 void timer_start(unsigned hz) {

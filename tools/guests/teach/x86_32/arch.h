@@ -43,6 +43,9 @@ void space_load(struct AddressSpace *space);
 /// Forgets what the TLB holds of this space, which is the one in use.
 void tlb_flush_space(const struct AddressSpace *space);
 
+/// The stack that the kernel is entered on from user mode.
+void entry_stack_set(uintptr_t top);
+
 /// Whatever the processor needs beyond descriptor tables.
 void arch_init(void);
 
