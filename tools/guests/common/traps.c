@@ -30,6 +30,14 @@ void note_and_resume(TrapFrame *frame) {
   frame->ip = resume_at;
 }
 
+bool saw_fault(unsigned vector, uintptr_t error) {
+  return seen.count == 1 && seen.vector == vector && seen.error == error && seen.ip == provoked_at;
+}
+
+bool saw_trap(unsigned vector) {
+  return seen.count == 1 && seen.vector == vector && seen.error == 0 && seen.ip == resume_at;
+}
+
 void trap(TrapFrame *frame) {
   if (handlers[frame->vector] != NULL) {
     handlers[frame->vector](frame);

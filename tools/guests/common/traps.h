@@ -30,26 +30,28 @@ void note_and_resume(TrapFrame *frame);
 /// Notes the trap and continues where the trap says.
 void note(TrapFrame *frame);
 
-/// Runs `code`, whose first instruction is expected to trap. May change eax (rax).
+/// Clears `seen` and runs `code` with `value` in EAX (RAX), where it may leave anything. The first
+/// instruction is expected to trap; its address is in `provoked_at`, that behind the code in
+/// `resume_at`.
 #ifdef __x86_64__
 #define GUESTS_MOVE "movq"
 #else
 #define GUESTS_MOVE "movl"
 #endif
-#define PROVOKE(code)                                                     \
-  do {                                                                    \
-    seen.count = 0;                                                       \
-    __asm__ volatile(GUESTS_MOVE " $1f, provoked_at\n\t" GUESTS_MOVE      \
-                                 " $2f, resume_at\n"                      \
-                                 "1:\t" code "\n2:"                       \
-                     :                                                    \
-                     :                                                    \
-                     : "memory", "cc", GUESTS_ACCUMULATOR);               \
+#define PROVOKE(code, value)                                                                   \
+  do {                                                                                         \
+    uintptr_t accumulator_ = (value);                                                          \
+    seen.count = 0;                                                                            \
+    __asm__ volatile(GUESTS_MOVE " $1f, provoked_at\n\t" GUESTS_MOVE " $2f, resume_at\n1:\t" code \
+                                 "\n2:"                                                        \
+                     : "+a"(accumulator_)                                                      \
+                     :                                                                         \
+                     : "memory", "cc");                                                        \
   } while (0)
-#ifdef __x86_64__
-#define GUESTS_ACCUMULATOR "rax"
-#else
-#define GUESTS_ACCUMULATOR "eax"
-#endif
+
+/// Whether exactly one trap was seen, with this vector and error code, and the saved address is that
+/// of the instruction (a fault) or of the next one (a trap).
+bool saw_fault(unsigned vector, uintptr_t error);
+bool saw_trap(unsigned vector);
 
 #endif  // GUESTS_COMMON_TRAPS_H_
