@@ -96,7 +96,7 @@ static void check_segments(void) {
   check(seen.count == 0, "an access up to the limit");
 
   // The stack lies below 2 MiB, where this segment ends.
-  segment_set(kSpareSegment, segment_bytes(0, 0x1fffff, kAccessData));
+  segment_set(kSpareSegment, segment_pages(0x1ff, kAccessData));
   __asm__ volatile("movl %0, %%ss" : : "r"(kSpareSegment));
   PROVOKE("movl %%ss:0x300000, %%eax", 0);
   __asm__ volatile("movl %0, %%ss" : : "r"(kKernelData));

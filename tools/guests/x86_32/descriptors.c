@@ -29,9 +29,11 @@ uint64_t segment_bytes(uint32_t base, uint32_t limit, uint8_t access) {
   return (uint64_t)high << 32 | low;
 }
 
-uint64_t segment_flat(uint8_t access) {
-  return segment_bytes(0, 0xfffff, access) | UINT64_C(1) << 55 /* limit in units of 4 KiB */;
+uint64_t segment_pages(uint32_t last, uint8_t access) {
+  return segment_bytes(0, last, access) | UINT64_C(1) << 55 /* limit in units of 4 KiB */;
 }
+
+uint64_t segment_flat(uint8_t access) { return segment_pages(0xfffff, access); }
 
 void segment_set(unsigned selector, uint64_t descriptor) { segments[selector / 8] = descriptor; }
 

@@ -3,9 +3,9 @@
 
 #include "common/cpu.h"
 
-uint32_t page_directory[kTableEntries] __attribute__((aligned(kPageSize)));
-uint32_t low_table[kTableEntries] __attribute__((aligned(kPageSize)));
-uint32_t test_table[kTableEntries] __attribute__((aligned(kPageSize)));
+volatile uint32_t page_directory[kTableEntries] __attribute__((aligned(kPageSize)));
+volatile uint32_t low_table[kTableEntries] __attribute__((aligned(kPageSize)));
+volatile uint32_t test_table[kTableEntries] __attribute__((aligned(kPageSize)));
 
 void identity_paging_on(void) {
   for (uint32_t i = 0; i < kTableEntries; i++) low_table[i] = i * kPageSize | kPresent | kWritable | kUser;

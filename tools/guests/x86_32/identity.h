@@ -9,9 +9,10 @@
 
 enum { kTableEntries = 1024 };
 
-extern uint32_t page_directory[kTableEntries];
-extern uint32_t low_table[kTableEntries];   // the first 4 MiB
-extern uint32_t test_table[kTableEntries];  // those from TEST_AREA on; empty at first
+// Volatile: the processor reads and changes them, too.
+extern volatile uint32_t page_directory[kTableEntries];
+extern volatile uint32_t low_table[kTableEntries];   // the first 4 MiB
+extern volatile uint32_t test_table[kTableEntries];  // those from TEST_AREA on; empty at first
 
 #define TEST_AREA 0x10000000u
 
