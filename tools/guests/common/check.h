@@ -9,6 +9,9 @@
 /// Prints "PASS what" or "FAIL what" and returns `good`.
 bool check(bool good, const char *what);
 
+/// The same for one of several: "PASS name: what".
+bool check_of(bool good, const char *name, const char *what);
+
 /// Prints "SKIP what: why".
 void skip(const char *what, const char *why);
 

@@ -204,6 +204,7 @@ static void check_global(void) {
 
 unsigned guest_main(void) {
   trap_handle(kPageFault, note_and_resume);
+  pic_init();  // everything masked: ring 3 runs with interrupts on
   user_mode_init();
   identity_paging_on();
   check_flags();

@@ -84,8 +84,7 @@ static void check_forbidden(void) {
       print("ring3: vector %lu, error %lx, %u times\n", (unsigned long)first.vector,
             (unsigned long)first.error, first.count);
     }
-    print("%s in ring 3: ", one->what);
-    check(good, "general protection");
+    check_of(good, one->what, "general protection in ring 3");
   }
 }
 
