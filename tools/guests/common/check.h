@@ -7,13 +7,13 @@
 #include <stdbool.h>
 
 /// Prints "PASS what" or "FAIL what" and returns `good`.
-bool check(bool good, const char *what);
+bool check(bool good, const char* what);
 
 /// The same for one of several: "PASS name: what".
-bool check_of(bool good, const char *name, const char *what);
+bool check_of(bool good, const char* name, const char* what);
 
 /// Prints "SKIP what: why".
-void skip(const char *what, const char *why);
+void skip(const char* what, const char* why);
 
 /// How many checks failed.
 unsigned check_failures(void);

@@ -34,14 +34,14 @@ static void put(char c) {
   out8(kData, (unsigned char)c);
 }
 
-void console_write(const char *text, size_t size) {
+void console_write(const char* text, size_t size) {
   for (size_t i = 0; i < size; i++) {
     if (text[i] == '\n') put('\r');
     put(text[i]);
   }
 }
 
-void print(const char *text, ...) {
+void print(const char* text, ...) {
   char line[256];
   va_list arguments;
   va_start(arguments, text);

@@ -7,9 +7,9 @@
 #include <stddef.h>
 
 void console_init(void);
-void console_write(const char *text, size_t size);
+void console_write(const char* text, size_t size);
 
 /// Formats as in common/format.h; at most 255 characters a call.
-void print(const char *text, ...);
+void print(const char* text, ...);
 
 #endif  // GUESTS_COMMON_CONSOLE_H_

@@ -50,14 +50,14 @@ enum {
 // Page-fault error code.
 enum { kFaultPresent = 1, kFaultWrite = 2, kFaultUser = 4, kFaultReserved = 8, kFaultFetch = 16 };
 
-#define GUESTS_REGISTER(name)                                        \
-  static inline uintptr_t read_##name(void) {                        \
-    uintptr_t value;                                                 \
-    __asm__ volatile("mov %%" #name ", %0" : "=r"(value));           \
-    return value;                                                    \
-  }                                                                  \
-  static inline void write_##name(uintptr_t value) {                 \
-    __asm__ volatile("mov %0, %%" #name : : "r"(value) : "memory");  \
+#define GUESTS_REGISTER(name)                                       \
+  static inline uintptr_t read_##name(void) {                       \
+    uintptr_t value;                                                \
+    __asm__ volatile("mov %%" #name ", %0" : "=r"(value));          \
+    return value;                                                   \
+  }                                                                 \
+  static inline void write_##name(uintptr_t value) {                \
+    __asm__ volatile("mov %0, %%" #name : : "r"(value) : "memory"); \
   }
 GUESTS_REGISTER(cr0)
 GUESTS_REGISTER(cr2)

@@ -7,11 +7,11 @@ typedef struct Output {
   char *at, *end;
 } Output;
 
-static void put(Output *out, char c) {
+static void put(Output* out, char c) {
   if (out->at < out->end) *out->at++ = c;
 }
 
-static void put_number(Output *out, unsigned long value, unsigned base, unsigned width) {
+static void put_number(Output* out, unsigned long value, unsigned base, unsigned width) {
   char digits[3 * sizeof value];
   unsigned count = 0;
   do {
@@ -22,7 +22,7 @@ static void put_number(Output *out, unsigned long value, unsigned base, unsigned
   while (count) put(out, digits[--count]);
 }
 
-size_t format(char *start, size_t size, const char *text, va_list arguments) {
+size_t format(char* start, size_t size, const char* text, va_list arguments) {
   Output out = {start, start + size - 1};
   for (; *text; text++) {
     if (*text != '%') {
@@ -36,7 +36,7 @@ size_t format(char *start, size_t size, const char *text, va_list arguments) {
     if (wide) text++;
     switch (*text) {
       case 's':
-        for (const char *s = va_arg(arguments, const char *); *s; s++) put(&out, *s);
+        for (const char* s = va_arg(arguments, const char*); *s; s++) put(&out, *s);
         break;
       case 'c': put(&out, (char)va_arg(arguments, int)); break;
       case 'd': {

@@ -3,18 +3,18 @@
 
 #include "common/string.h"
 
-static bool starts_with(const char *text, const char *start, size_t length) {
+static bool starts_with(const char* text, const char* start, size_t length) {
   for (size_t i = 0; i < length; i++) {
     if (text[i] != start[i]) return false;
   }
   return true;
 }
 
-const char *option_text(const char *line, const char *name, size_t *length) {
+const char* option_text(const char* line, const char* name, size_t* length) {
   size_t name_length = string_length(name);
   while (*line) {
     while (*line == ' ') line++;
-    const char *word = line;
+    const char* word = line;
     while (*line && *line != ' ') line++;
     if ((size_t)(line - word) > name_length && word[name_length] == '=' &&
         starts_with(word, name, name_length)) {
@@ -26,9 +26,9 @@ const char *option_text(const char *line, const char *name, size_t *length) {
   return NULL;
 }
 
-unsigned long option_number(const char *line, const char *name, unsigned long otherwise) {
+unsigned long option_number(const char* line, const char* name, unsigned long otherwise) {
   size_t length;
-  const char *text = option_text(line, name, &length);
+  const char* text = option_text(line, name, &length);
   if (text == NULL || length == 0) return otherwise;
   unsigned long value = 0;
   for (size_t i = 0; i < length; i++) {
@@ -39,9 +39,9 @@ unsigned long option_number(const char *line, const char *name, unsigned long ot
   return value;
 }
 
-bool option_lists(const char *line, const char *name, const char *word) {
+bool option_lists(const char* line, const char* name, const char* word) {
   size_t length;
-  const char *text = option_text(line, name, &length);
+  const char* text = option_text(line, name, &length);
   if (text == NULL) return true;
   size_t word_length = string_length(word);
   for (size_t start = 0; start < length;) {

@@ -8,12 +8,12 @@
 #include <stddef.h>
 
 /// The text after "NAME=" where a word starts with it, up to the next space; or null.
-const char *option_text(const char *line, const char *name, size_t *length);
+const char* option_text(const char* line, const char* name, size_t* length);
 
 /// The decimal number after "NAME=", or `otherwise` if there is none. Stops at 10^9.
-unsigned long option_number(const char *line, const char *name, unsigned long otherwise);
+unsigned long option_number(const char* line, const char* name, unsigned long otherwise);
 
 /// Whether the list after "NAME=" (words between commas) has `word`; true if there is no list.
-bool option_lists(const char *line, const char *name, const char *word);
+bool option_lists(const char* line, const char* name, const char* word);
 
 #endif  // GUESTS_COMMON_OPTIONS_H_

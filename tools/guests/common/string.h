@@ -7,12 +7,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-void *memset(void *to, int value, size_t size);
-void *memcpy(void *to, const void *from, size_t size);
-size_t string_length(const char *text);
-bool string_equal(const char *a, const char *b);
+void* memset(void* to, int value, size_t size);
+void* memcpy(void* to, const void* from, size_t size);
+size_t string_length(const char* text);
+bool string_equal(const char* a, const char* b);
 
 /// The first place of `part` in `text`, or null.
-const char *string_find(const char *text, const char *part);
+const char* string_find(const char* text, const char* part);
 
 #endif  // GUESTS_COMMON_STRING_H_

@@ -13,7 +13,7 @@ volatile uintptr_t resume_at, provoked_at;
 
 void trap_handle(unsigned vector, TrapHandler handler) { handlers[vector] = handler; }
 
-void note(TrapFrame *frame) {
+void note(TrapFrame* frame) {
   seen.vector = frame->vector;
   seen.error = frame->error;
   seen.address = read_cr2();
@@ -25,7 +25,7 @@ void note(TrapFrame *frame) {
   seen.count++;
 }
 
-void note_and_resume(TrapFrame *frame) {
+void note_and_resume(TrapFrame* frame) {
   note(frame);
   frame->ip = resume_at;
 }
@@ -38,7 +38,7 @@ bool saw_trap(unsigned vector) {
   return seen.count == 1 && seen.vector == vector && seen.error == 0 && seen.ip == resume_at;
 }
 
-void trap(TrapFrame *frame) {
+void trap(TrapFrame* frame) {
   if (handlers[frame->vector] != NULL) {
     handlers[frame->vector](frame);
     return;

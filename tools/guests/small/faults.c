@@ -6,15 +6,30 @@
 #include "small/guest.h"
 
 enum {
-  kDivide, kDebug, kNmi, kBreakpoint, kOverflow, kBound, kInvalidOpcode, kNoDevice, kDoubleFault,
-  kCoprocessorOverrun, kInvalidTask, kNotPresent, kStack, kProtection, kPage, kReserved, kFloat,
+  kDivide,
+  kDebug,
+  kNmi,
+  kBreakpoint,
+  kOverflow,
+  kBound,
+  kInvalidOpcode,
+  kNoDevice,
+  kDoubleFault,
+  kCoprocessorOverrun,
+  kInvalidTask,
+  kNotPresent,
+  kStack,
+  kProtection,
+  kPage,
+  kReserved,
+  kFloat,
 };
 enum { kAnyVector = 0x55, kOutsideTable = 0x1000, kGateNotPresent = 0x0e };
 enum { kCr0NumericError = 1 << 5, kFlagInIdt = 2 };
 
 int32_t bounds[2] = {-5, 5};
 
-static void stop_stepping(TrapFrame *frame) {
+static void stop_stepping(TrapFrame* frame) {
   note_and_resume(frame);
   frame->flags &= ~(uintptr_t)kFlagsTrap;
 }
@@ -72,9 +87,11 @@ static void check_opcodes(void) {
 static void check_segments(void) {
   segment_set(kSpareSegment, segment_flat(kAccessData & ~0x80));
   PROVOKE("movl %%eax, %%es", kSpareSegment);
-  check(saw_fault(kNotPresent, kSpareSegment), "11: a segment not present, its selector as error code");
+  check(saw_fault(kNotPresent, kSpareSegment),
+        "11: a segment not present, its selector as error code");
   PROVOKE("movl %%eax, %%ss", kSpareSegment);
-  check(saw_fault(kStack, kSpareSegment), "12: a stack segment not present, its selector as error code");
+  check(saw_fault(kStack, kSpareSegment),
+        "12: a stack segment not present, its selector as error code");
   PROVOKE("movl %%eax, %%es", kOutsideTable);
   check(saw_fault(kProtection, kOutsideTable), "13: a selector outside the table as error code");
   PROVOKE("movl %%eax, %%ss", 0);
@@ -119,19 +136,23 @@ static void check_gates(void) {
   gate_set_type(kProtection, kGateNotPresent);
   PROVOKE("movl %%eax, %%es", kOutsideTable);
   gate_set_type(kProtection, kGateInterrupt);
-  check(seen.count == 1 && seen.vector == kDoubleFault && seen.error == 0, "8: a fault while one is delivered");
+  check(seen.count == 1 && seen.vector == kDoubleFault && seen.error == 0,
+        "8: a fault while one is delivered");
 }
 
 static void check_pages(void) {
   identity_paging_on();
   PROVOKE("movl 0x10000123, %%eax", 0);
-  check(saw_fault(kPage, 0) && seen.address == 0x10000123, "14: read of a page not present, address in CR2");
+  check(saw_fault(kPage, 0) && seen.address == 0x10000123,
+        "14: read of a page not present, address in CR2");
   PROVOKE("movl %%eax, 0x10000fff", 0);
-  check(saw_fault(kPage, kFaultWrite) && seen.address == 0x10000fff, "14: write of a page not present");
+  check(saw_fault(kPage, kFaultWrite) && seen.address == 0x10000fff,
+        "14: write of a page not present");
   PROVOKE("jmp *%%eax", TEST_AREA);
   // The saved address is that of the instruction that is not there.
-  check(seen.count == 1 && seen.vector == kPage && seen.ip == TEST_AREA && seen.address == TEST_AREA,
-        "14: a fetch from a page not present");
+  check(
+      seen.count == 1 && seen.vector == kPage && seen.ip == TEST_AREA && seen.address == TEST_AREA,
+      "14: a fetch from a page not present");
 }
 
 unsigned guest_main(void) {

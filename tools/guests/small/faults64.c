@@ -1,23 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Exceptions in 64-bit mode: what differs from 32 bits, and the double fault from a bad stack, which gets a
-// stack of its own through the interrupt stack table.
+// Exceptions in 64-bit mode: what differs from 32 bits, and the double fault from a bad stack,
+// which gets a stack of its own through the interrupt stack table.
 #include "small/guest.h"
 
 enum {
-  kDivide = 0, kDebug = 1, kBreakpoint = 3, kInvalidOpcode = 6, kNoDevice = 7, kDoubleFault = 8,
-  kNotPresent = 11, kStack = 12, kProtection = 13, kPage = 14, kAnyVector = 0x55,
+  kDivide = 0,
+  kDebug = 1,
+  kBreakpoint = 3,
+  kInvalidOpcode = 6,
+  kNoDevice = 7,
+  kDoubleFault = 8,
+  kNotPresent = 11,
+  kStack = 12,
+  kProtection = 13,
+  kPage = 14,
+  kAnyVector = 0x55,
 };
 
 uintptr_t saved_stack;
 static uintptr_t double_fault_frame;
 
-static void stop_stepping(TrapFrame *frame) {
+static void stop_stepping(TrapFrame* frame) {
   note_and_resume(frame);
   frame->flags &= ~(uintptr_t)kFlagsTrap;
 }
 
-static void leave_bad_stack(TrapFrame *frame) {
+static void leave_bad_stack(TrapFrame* frame) {
   note_and_resume(frame);
   double_fault_frame = (uintptr_t)frame;
   frame->sp = saved_stack;
@@ -82,7 +91,8 @@ static void check_double_fault(void) {
   trap_handle(kDoubleFault, leave_bad_stack);
   // No page is at this stack: 6 cannot be delivered, that is a 14, and neither can that one.
   PROVOKE("movq %%rsp, saved_stack\n\tmovq %%rax, %%rsp\n\tud2", 0x7000000000);
-  check(seen.count == 1 && seen.vector == kDoubleFault && seen.error == 0, "8: a bad stack is a double fault");
+  check(seen.count == 1 && seen.vector == kDoubleFault && seen.error == 0,
+        "8: a bad stack is a double fault");
   uintptr_t stack = (uintptr_t)double_fault_stack;
   check(double_fault_frame >= stack && double_fault_frame < stack + kDoubleFaultStackBytes,
         "8: its frame is on the stack that the task state names");

@@ -15,7 +15,7 @@
 unsigned guest_main(void);
 
 /// Prints the last line of guest `name` and returns what guest_main has to return.
-static inline unsigned finish(const char *name) {
+static inline unsigned finish(const char* name) {
   unsigned failures = check_failures();
   print("%s: %s\n", name, failures == 0 ? "PASS" : "FAIL");
   return failures != 0;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Instructions that tell or change privileged state without a trap outside ring 0. A VMM that runs this
-// guest's ring 0 elsewhere must still let it see ring 0: what it loaded, and what it turned on.
+// Instructions that tell or change privileged state without a trap outside ring 0. A VMM that runs
+// this guest's ring 0 elsewhere must still let it see ring 0: what it loaded, and what it turned
+// on.
 #include "small/guest.h"
 
 static DescriptorTable stored;
@@ -19,9 +20,11 @@ static void check_privilege(void) {
 
 static void check_tables(void) {
   __asm__ volatile("sgdt %0" : "=m"(stored));
-  check(stored.base == loaded_gdt.base && stored.limit == loaded_gdt.limit, "sgdt gives what lgdt loaded");
+  check(stored.base == loaded_gdt.base && stored.limit == loaded_gdt.limit,
+        "sgdt gives what lgdt loaded");
   __asm__ volatile("sidt %0" : "=m"(stored));
-  check(stored.base == loaded_idt.base && stored.limit == loaded_idt.limit, "sidt gives what lidt loaded");
+  check(stored.base == loaded_idt.base && stored.limit == loaded_idt.limit,
+        "sidt gives what lidt loaded");
 
   uintptr_t task, local, machine_status;
   __asm__ volatile("lldt %w0" : : "r"(0));
@@ -70,24 +73,24 @@ typedef struct Answer {
   bool valid;  // the zero flag
 } Answer;
 
-#define ASK(instruction)                                            \
-  static Answer instruction(uint32_t selector) {                    \
-    Answer answer = {0, false};                                     \
-    __asm__ volatile(#instruction " %2, %0; setz %1"                \
-                     : "+r"(answer.value), "+q"(answer.valid)       \
-                     : "r"(selector)                                \
-                     : "cc");                                       \
-    return answer;                                                  \
+#define ASK(instruction)                                      \
+  static Answer instruction(uint32_t selector) {              \
+    Answer answer = {0, false};                               \
+    __asm__ volatile(#instruction " %2, %0; setz %1"          \
+                     : "+r"(answer.value), "+q"(answer.valid) \
+                     : "r"(selector)                          \
+                     : "cc");                                 \
+    return answer;                                            \
   }
 ASK(lar)
 ASK(lsl)
 #undef ASK
 
-#define ASK(instruction)                                                                         \
-  static bool instruction(uint16_t selector) {                                                   \
-    bool allowed;                                                                                \
-    __asm__ volatile(#instruction " %1; setz %0" : "=q"(allowed) : "r"(selector) : "cc");        \
-    return allowed;                                                                              \
+#define ASK(instruction)                                                                  \
+  static bool instruction(uint16_t selector) {                                            \
+    bool allowed;                                                                         \
+    __asm__ volatile(#instruction " %1; setz %0" : "=q"(allowed) : "r"(selector) : "cc"); \
+    return allowed;                                                                       \
   }
 ASK(verr)
 ASK(verw)
@@ -96,8 +99,10 @@ ASK(verw)
 static void check_segments(void) {
   Answer code = lar(kKernelCode), user = lar(kUserData & ~3), none = lar(0);
   // Loading a segment sets the accessed flag, bit 0 of its type.
-  check(code.valid && (code.value & 0xff00) == 0x9b00, "lar shows an accessed code segment of ring 0");
-  check(user.valid && (user.value & 0x6000) == 0x6000, "lar shows level 3 of the user's data segment");
+  check(code.valid && (code.value & 0xff00) == 0x9b00,
+        "lar shows an accessed code segment of ring 0");
+  check(user.valid && (user.value & 0x6000) == 0x6000,
+        "lar shows level 3 of the user's data segment");
   check(!none.valid, "lar refuses the null selector");
   Answer flat = lsl(kKernelData), task = lsl(kTaskState);
   check(flat.valid && flat.value == 0xffffffff, "lsl gives 4 GiB - 1 for a flat segment");

@@ -14,11 +14,11 @@ static volatile uint32_t second_directory[kTableEntries] __attribute__((aligned(
 static volatile uint32_t second_table[kTableEntries] __attribute__((aligned(kPageSize)));
 static uint8_t user_stack[kStackBytes];
 
-static volatile uint32_t *word_at(uintptr_t address) { return (volatile uint32_t *)address; }
+static volatile uint32_t* word_at(uintptr_t address) { return (volatile uint32_t*)address; }
 static uintptr_t page_at(unsigned page) { return TEST_AREA + page * kPageSize; }
 
 // Maps page `page` of the test area anew.
-static uintptr_t map(unsigned page, const volatile void *frame, uint32_t flags) {
+static uintptr_t map(unsigned page, const volatile void* frame, uint32_t flags) {
   test_table[page] = (uintptr_t)frame | flags;
   invlpg(page_at(page));
   return page_at(page);
@@ -29,7 +29,7 @@ static bool page_fault(uintptr_t error, uintptr_t address) {
 }
 
 static void check_flags(void) {
-  volatile uint32_t *directory_entry = &page_directory[TEST_AREA >> 22];
+  volatile uint32_t* directory_entry = &page_directory[TEST_AREA >> 22];
   *directory_entry &= ~(uint32_t)kBoth;
   write_cr3(read_cr3());
   uintptr_t address = map(0, frames[0], kPresent | kWritable);
@@ -47,14 +47,16 @@ static void check_flags(void) {
 static void check_write_protection(void) {
   uintptr_t address = map(0, frames[0], kPresent);
   PROVOKE("movl %%eax, (%%eax)", address);
-  check(page_fault(kFaultPresent | kFaultWrite, address), "CR0.WP=1: ring 0 cannot write to a read-only page");
+  check(page_fault(kFaultPresent | kFaultWrite, address),
+        "CR0.WP=1: ring 0 cannot write to a read-only page");
   write_cr0(read_cr0() & ~(uintptr_t)kCr0WriteProtect);
   PROVOKE("movl %%eax, (%%eax)", address);
   check(seen.count == 0 && frames[0][0] == address, "CR0.WP=0: it can");
   check((test_table[0] & kDirty) != 0, "and that sets dirty");
   write_cr0(read_cr0() | kCr0WriteProtect);
   PROVOKE("movl %%eax, (%%eax)", address);
-  check(page_fault(kFaultPresent | kFaultWrite, address), "CR0.WP=1 again: it cannot, without any flush");
+  check(page_fault(kFaultPresent | kFaultWrite, address),
+        "CR0.WP=1 again: it cannot, without any flush");
 }
 
 static void check_absent(void) {
@@ -65,7 +67,8 @@ static void check_absent(void) {
   map(2, frames[2], kPresent | kWritable);
   frames[2][kTableEntries - 1] = 0x12345678;
   PROVOKE("movl %%eax, (%%eax)", page_at(3) - 2);
-  check(page_fault(kFaultWrite, page_at(3)), "a write across pages: CR2 has the start of the missing one");
+  check(page_fault(kFaultWrite, page_at(3)),
+        "a write across pages: CR2 has the start of the missing one");
   check(frames[2][kTableEntries - 1] == 0x12345678, "and nothing of it was written");
 }
 
@@ -82,7 +85,7 @@ static void write_target(void) {
 
 // Runs code in ring 3; the first trap it made is in `first`, the last is the way back.
 static Seen first;
-static void note_first(TrapFrame *frame) {
+static void note_first(TrapFrame* frame) {
   note_and_resume(frame);
   first = seen;
 }
@@ -92,15 +95,18 @@ static void in_ring3(void (*code)(void), uintptr_t address) {
   call_user(code, user_stack + kStackBytes);
 }
 static bool user_fault(uintptr_t error) {
-  return first.count == 1 && first.vector == kPageFault && first.error == error && first.address == target;
+  return first.count == 1 && first.vector == kPageFault && first.error == error &&
+         first.address == target;
 }
 
 static void check_user(void) {
   trap_handle(kPageFault, note_first);
   in_ring3(read_target, map(0, frames[0], kPresent | kWritable));
-  check(user_fault(kFaultUser | kFaultPresent), "ring 3 cannot read a supervisor page: error code 5");
+  check(user_fault(kFaultUser | kFaultPresent),
+        "ring 3 cannot read a supervisor page: error code 5");
   in_ring3(write_target, map(0, frames[0], kPresent | kUser));
-  check(user_fault(kFaultUser | kFaultPresent | kFaultWrite), "nor write a read-only one: error code 7");
+  check(user_fault(kFaultUser | kFaultPresent | kFaultWrite),
+        "nor write a read-only one: error code 7");
   in_ring3(read_target, page_at(0));
   check(first.count == 0, "but read it");
   write_cr0(read_cr0() & ~(uintptr_t)kCr0WriteProtect);
@@ -129,15 +135,17 @@ static void check_large(void) {
   // The first 4 MiB once more, as one page: the frames are seen at their distance from 0.
   page_directory[kLargeIndex] = kPresent | kWritable | kLarge;
   frames[1][5] = 0x5555;
-  volatile uint32_t *word = word_at(LARGE_AREA + (uintptr_t)&frames[1][5]);
+  volatile uint32_t* word = word_at(LARGE_AREA + (uintptr_t)&frames[1][5]);
   check(*word == 0x5555, "a 4 MiB page shows what lies there");
   check((page_directory[kLargeIndex] & kBoth) == kAccessed, "its directory entry is accessed");
   *word = 0x6666;
-  check(frames[1][5] == 0x6666 && (page_directory[kLargeIndex] & kBoth) == kBoth, "and dirty after a write");
+  check(frames[1][5] == 0x6666 && (page_directory[kLargeIndex] & kBoth) == kBoth,
+        "and dirty after a write");
   page_directory[kLargeIndex] &= ~(uint32_t)kWritable;
   invlpg(LARGE_AREA);
   PROVOKE("movl %%eax, (%%eax)", LARGE_AREA + 0x234564);
-  check(page_fault(kFaultPresent | kFaultWrite, LARGE_AREA + 0x234564), "one INVLPG is for all of it");
+  check(page_fault(kFaultPresent | kFaultWrite, LARGE_AREA + 0x234564),
+        "one INVLPG is for all of it");
   page_directory[kLargeIndex] = 0;
   invlpg(LARGE_AREA);
 }
@@ -156,7 +164,8 @@ static void check_invlpg(void) {
   invlpg(address);
   PROVOKE("movl (%%eax), %%eax", address);
   test_table[0] = (uintptr_t)frames[0] | kPresent;
-  check(page_fault(0, address) && *word_at(address) == 1, "an entry that was not present counts without it");
+  check(page_fault(0, address) && *word_at(address) == 1,
+        "an entry that was not present counts without it");
 }
 
 static void check_directories(void) {

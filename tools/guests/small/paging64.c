@@ -5,8 +5,19 @@
 
 typedef volatile uint64_t Table[512];
 
-enum { kPageFault = 14, kAll = kPresent | kWritable | kUser, kRet = 0xc3, kLevels = 4, kBoth = kAccessed | kDirty };
-enum { kLargeEntry = 1, kCpuidGibibytePages = 1 << 26, kCpuidNoExecute = 1 << 20, kCpuidPcid = 1 << 17 };
+enum {
+  kPageFault = 14,
+  kAll = kPresent | kWritable | kUser,
+  kRet = 0xc3,
+  kLevels = 4,
+  kBoth = kAccessed | kDirty
+};
+enum {
+  kLargeEntry = 1,
+  kCpuidGibibytePages = 1 << 26,
+  kCpuidNoExecute = 1 << 20,
+  kCpuidPcid = 1 << 17
+};
 enum { kPcid1 = 1, kPcid2 = 2, kInvpcidAddress = 0, kInvpcidContext = 1, kInvpcidAll = 2 };
 
 // Root entry 1: a tree of our own, one table a level. Page 0 of it is at TEST_AREA.
@@ -23,24 +34,25 @@ static Table second_pointers __attribute__((aligned(kPageSize)));
 static Table second_directory __attribute__((aligned(kPageSize)));
 static Table second_pages __attribute__((aligned(kPageSize)));
 static Table frames[2] __attribute__((aligned(kPageSize)));
-static volatile uint64_t *root;
+static volatile uint64_t* root;
 
-static volatile uint64_t *word_at(uintptr_t address) { return (volatile uint64_t *)address; }
+static volatile uint64_t* word_at(uintptr_t address) { return (volatile uint64_t*)address; }
 
-static uintptr_t map(const volatile void *frame, uint64_t flags) {
+static uintptr_t map(const volatile void* frame, uint64_t flags) {
   pages[0] = (uintptr_t)frame | flags;
   invlpg(TEST_AREA);
   return TEST_AREA;
 }
 
 static bool page_fault(uintptr_t error, uintptr_t address) {
-  return seen.count == 1 && seen.vector == kPageFault && seen.error == error && seen.address == address;
+  return seen.count == 1 && seen.vector == kPageFault && seen.error == error &&
+         seen.address == address;
 }
 
 static void flush(void) { write_cr3(read_cr3()); }
 
 static void check_levels(void) {
-  volatile uint64_t *entries[kLevels] = {&root[1], &pointers[0], &directory[0], &pages[0]};
+  volatile uint64_t* entries[kLevels] = {&root[1], &pointers[0], &directory[0], &pages[0]};
   uintptr_t address = map(frames[0], kPresent | kWritable);
   for (int i = 0; i < kLevels; i++) *entries[i] &= ~(uint64_t)kBoth;
   flush();
@@ -55,14 +67,15 @@ static void check_levels(void) {
   check((pages[0] & kDirty) && !((root[1] | pointers[0] | directory[0]) & kDirty),
         "a write sets dirty on the last one only");
 
-  static const char *const names[kLevels] = {"level 4", "level 3", "level 2", "level 1"};
+  static const char* const names[kLevels] = {"level 4", "level 3", "level 2", "level 1"};
   for (int i = 0; i < kLevels; i++) {
     *entries[i] &= ~(uint64_t)kWritable;
     flush();
     PROVOKE("movq %%rax, (%%rax)", address);
     *entries[i] |= kWritable;
     flush();
-    check_of(page_fault(kFaultPresent | kFaultWrite, address), names[i], "read-only there is read-only");
+    check_of(page_fault(kFaultPresent | kFaultWrite, address), names[i],
+             "read-only there is read-only");
     uint64_t kept = *entries[i];
     *entries[i] = 0;
     flush();
@@ -77,7 +90,7 @@ static void check_no_execute(void) {
     skip("no execute", "the processor has no such bit");
     return;
   }
-  *(volatile uint8_t *)frames[0] = kRet;
+  *(volatile uint8_t*)frames[0] = kRet;
   uintptr_t address = map(frames[0], kPresent | kWritable);
   PROVOKE("call *%%rax", address);
   check(seen.count == 0, "a page without the bit runs");
@@ -94,7 +107,8 @@ static void check_no_execute(void) {
   PROVOKE("jmp *%%rax", address);
   directory[0] &= ~NO_EXECUTE;
   flush();
-  check(page_fault(kFaultPresent | kFaultFetch, address), "the bit in a directory is for all below");
+  check(page_fault(kFaultPresent | kFaultFetch, address),
+        "the bit in a directory is for all below");
   pages[0] = 0;
   invlpg(address);
   PROVOKE("jmp *%%rax", address);
@@ -104,14 +118,16 @@ static void check_no_execute(void) {
 static void check_large(void) {
   directory[kLargeEntry] = kPresent | kWritable | kLarge;  // the first 2 MiB once more
   frames[0][3] = 0x3333;
-  volatile uint64_t *word = word_at(LARGE_AREA + (uintptr_t)&frames[0][3]);
+  volatile uint64_t* word = word_at(LARGE_AREA + (uintptr_t)&frames[0][3]);
   check(*word == 0x3333, "a 2 MiB page shows what lies there");
   *word = 0x4444;
-  check(frames[0][3] == 0x4444 && (directory[kLargeEntry] & kBoth) == kBoth, "its entry is accessed and dirty");
+  check(frames[0][3] == 0x4444 && (directory[kLargeEntry] & kBoth) == kBoth,
+        "its entry is accessed and dirty");
   directory[kLargeEntry] |= 1 << 13;
   flush();
   PROVOKE("movq (%%rax), %%rax", LARGE_AREA);
-  check(page_fault(kFaultPresent | kFaultReserved, LARGE_AREA), "a reserved bit in it: error code 9");
+  check(page_fault(kFaultPresent | kFaultReserved, LARGE_AREA),
+        "a reserved bit in it: error code 9");
   directory[kLargeEntry] = 0;
   flush();
 
@@ -121,7 +137,8 @@ static void check_large(void) {
   }
   pointers[1] = kPresent | kLarge;
   frames[0][3] = 0x5555;
-  check(*word_at(GIBIBYTE_AREA + (uintptr_t)&frames[0][3]) == 0x5555, "a 1 GiB page shows what lies there");
+  check(*word_at(GIBIBYTE_AREA + (uintptr_t)&frames[0][3]) == 0x5555,
+        "a 1 GiB page shows what lies there");
   pointers[1] = 0;
   flush();
 }
@@ -165,7 +182,8 @@ static void check_pcid(void) {
   second_pages[0] = (uintptr_t)frames[0] | kPresent;
   write_cr3(first_cr3 | NO_FLUSH);
   write_cr3(second_cr3 | NO_FLUSH);
-  print("paging64: after loads without flush the %s frame is seen\n", *word_at(address) == 2 ? "old" : "new");
+  print("paging64: after loads without flush the %s frame is seen\n",
+        *word_at(address) == 2 ? "old" : "new");
   invlpg(address);
   check(*word_at(address) == 1, "PCID: INVLPG is for the number in use");
   second_pages[0] = (uintptr_t)frames[1] | kPresent;
@@ -173,7 +191,7 @@ static void check_pcid(void) {
   check(*word_at(address) == 2, "PCID: a load without the no-flush bit flushes its number");
 
   if (cpuid(0, 0).eax >= 7 && (cpuid(7, 0).ebx & 1u << 10)) {
-    static const char *const names[] = {"INVPCID for one address", "INVPCID for one number",
+    static const char* const names[] = {"INVPCID for one address", "INVPCID for one number",
                                         "INVPCID for everything"};
     for (uint64_t kind = kInvpcidAddress; kind <= kInvpcidAll; kind++) {
       uint64_t before = *word_at(address);

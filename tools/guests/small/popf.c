@@ -7,7 +7,9 @@
 
 static bool interrupts_on(void) { return (read_flags() & kFlagsInterrupt) != 0; }
 
-static void with_flag(uintptr_t flag) { write_flags((read_flags() & ~(uintptr_t)kFlagsInterrupt) | flag); }
+static void with_flag(uintptr_t flag) {
+  write_flags((read_flags() & ~(uintptr_t)kFlagsInterrupt) | flag);
+}
 
 unsigned guest_main(void) {
   pic_init();  // nothing may interrupt: all masked
@@ -29,7 +31,8 @@ unsigned guest_main(void) {
   with_flag(0);
   bool cleared = !interrupts_on();
   check(cleared, "popf with IF=0 clears IF");
-  if (!cleared) print("popf: IF stays set after popf with IF=0: this machine is not what it says\n");
+  if (!cleared)
+    print("popf: IF stays set after popf with IF=0: this machine is not what it says\n");
 
   // What kernels do: save the flags, turn interrupts off, work, restore what was before.
   __asm__ volatile("sti");

@@ -4,13 +4,19 @@
 #include "small/guest.h"
 #include "user_mode.h"
 
-enum { kStackBytes = 1024, kProtection = 13, kAlignment = 17, kPrivateVector = 0x60, kFlagInIdt = 2 };
+enum {
+  kStackBytes = 1024,
+  kProtection = 13,
+  kAlignment = 17,
+  kPrivateVector = 0x60,
+  kFlagInIdt = 2
+};
 
 static uint8_t user_stack[kStackBytes] __attribute__((aligned(16)));
 
 // Code in ring 3 cannot print: ports are forbidden. It provokes, and the handler notes here.
 static Seen first;
-static void note_first(TrapFrame *frame) {
+static void note_first(TrapFrame* frame) {
   note_and_resume(frame);
   if (first.count == 0) first = seen;
 }
@@ -44,7 +50,7 @@ IN_RING3(do_private_int, "int $0x60", 0)
 
 typedef struct Case {
   void (*code)(void);
-  const char *what;
+  const char* what;
   uintptr_t error;
 } Case;
 static const Case forbidden[] = {
@@ -71,11 +77,11 @@ static const Case forbidden[] = {
     {do_private_int, "int n through a gate of ring 0", kPrivateVector * 8 + kFlagInIdt},
 };
 
-static void *stack_end(void) { return user_stack + kStackBytes; }
+static void* stack_end(void) { return user_stack + kStackBytes; }
 
 static void check_forbidden(void) {
   for (unsigned i = 0; i < sizeof forbidden / sizeof forbidden[0]; i++) {
-    const Case *one = &forbidden[i];
+    const Case* one = &forbidden[i];
     first = (Seen){0};
     call_user(one->code, stack_end());
     bool good = first.count == 1 && first.vector == kProtection && first.error == one->error &&
@@ -116,7 +122,8 @@ static void check_way_back(void) {
   check(call_user(just_leave, stack_end()) == 0x1234, "iret to ring 3 and int 0x80 back");
   check(seen.vector == kLeaveVector && seen.error == 0, "int 0x80 has no error code");
   check(seen.cs == kUserCode, "the saved CS is the user's");
-  check(seen.sp > (uintptr_t)user_stack && seen.sp <= (uintptr_t)stack_end(), "the saved stack is the user's");
+  check(seen.sp > (uintptr_t)user_stack && seen.sp <= (uintptr_t)stack_end(),
+        "the saved stack is the user's");
   check((seen.flags & kFlagsInterrupt) != 0, "interrupts were on in ring 3");
   check((read_flags() & kFlagsInterrupt) == 0, "the gate turned them off");
   check((call_user(get_code_selector, stack_end()) & 3) == 3, "CS shows level 3 there");
@@ -132,8 +139,9 @@ static void check_alignment(void) {
   first = (Seen){0};
   call_user(misaligned, stack_end());
   write_cr0(read_cr0() & ~(uintptr_t)kCr0AlignmentMask);
-  check(first.count == 1 && first.vector == kAlignment && first.error == 0 && first.ip == provoked_at,
-        "17: a misaligned access in ring 3 with AM and AC is a fault");
+  check(
+      first.count == 1 && first.vector == kAlignment && first.error == 0 && first.ip == provoked_at,
+      "17: a misaligned access in ring 3 with AM and AC is a fault");
 }
 
 unsigned guest_main(void) {

@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A page directory with an entry for itself: its last 4 MiB of addresses are all page tables of the address
-// space, and the very last page is the directory. Entries are read and changed through that window.
+// A page directory with an entry for itself: its last 4 MiB of addresses are all page tables of the
+// address space, and the very last page is the directory. Entries are read and changed through that
+// window.
 #include "identity.h"
 #include "small/guest.h"
 
 enum { kSelf = 1023, kFirst = 3, kSecond = 4, kNewTable = 65 };
-#define WINDOW ((volatile uint32_t *)0xffc00000u)
-#define DIRECTORY ((volatile uint32_t *)0xfffff000u)
+#define WINDOW ((volatile uint32_t*)0xffc00000u)
+#define DIRECTORY ((volatile uint32_t*)0xfffff000u)
 
 static volatile uint32_t frames[2][kTableEntries] __attribute__((aligned(kPageSize)));
 static volatile uint32_t new_table[kTableEntries] __attribute__((aligned(kPageSize)));
 
-static volatile uint32_t *word_at(uintptr_t address) { return (volatile uint32_t *)address; }
+static volatile uint32_t* word_at(uintptr_t address) { return (volatile uint32_t*)address; }
 static uintptr_t page_at(unsigned page) { return TEST_AREA + page * kPageSize; }
-static volatile uint32_t *entry_of(uintptr_t address) { return WINDOW + address / kPageSize; }
+static volatile uint32_t* entry_of(uintptr_t address) { return WINDOW + address / kPageSize; }
 
 static void check_reading(void) {
   bool same = true;
@@ -24,7 +25,8 @@ static void check_reading(void) {
     same = same && (WINDOW[i] | kAccessed | kDirty) == (low_table[i] | kAccessed | kDirty);
   }
   check(same, "directory and first table read the same through the window");
-  check((DIRECTORY[kSelf] & ~0xfffu) == (uintptr_t)page_directory, "the last entry leads to the directory");
+  check((DIRECTORY[kSelf] & ~0xfffu) == (uintptr_t)page_directory,
+        "the last entry leads to the directory");
   check((page_directory[kSelf] & kAccessed) != 0, "the entry for itself is accessed");
 }
 
@@ -45,7 +47,8 @@ static void check_flags(void) {
   invlpg(address);
   check((test_table[kFirst] & (kAccessed | kDirty)) == 0, "both cleared through the window");
   (void)*word_at(address);
-  check((*entry_of(address) & (kAccessed | kDirty)) == kAccessed, "accessed again after INVLPG and a read");
+  check((*entry_of(address) & (kAccessed | kDirty)) == kAccessed,
+        "accessed again after INVLPG and a read");
   *word_at(address) = 2;
   check((*entry_of(address) & kDirty) != 0, "dirty again after a write");
 }
@@ -68,10 +71,12 @@ static void check_changes(void) {
 static void check_new_table(void) {
   uintptr_t address = (uintptr_t)kNewTable << 22;
   DIRECTORY[kNewTable] = (uintptr_t)new_table | kPresent | kWritable;
-  check((page_directory[kSelf] & kDirty) != 0, "a write to the directory makes its own entry dirty");
+  check((page_directory[kSelf] & kDirty) != 0,
+        "a write to the directory makes its own entry dirty");
   // The new table's page in the window was not present, so no flush is needed.
   *entry_of(address) = (uintptr_t)frames[0] | kPresent | kWritable;
-  check(new_table[0] == ((uintptr_t)frames[0] | kPresent | kWritable), "an entry written to a new table");
+  check(new_table[0] == ((uintptr_t)frames[0] | kPresent | kWritable),
+        "an entry written to a new table");
   *word_at(address + 8) = 0x3333;
   check(frames[0][2] == 0x3333, "a page below the new table");
 

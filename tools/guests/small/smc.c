@@ -9,17 +9,24 @@
 typedef uint32_t (*Function)(void);
 
 // movl $value, %eax; ret
-enum { kMovEax = 0xb8, kRet = 0xc3, kValueOffset = 1, kFunctionBytes = 6, kAliasPage = 0, kSwitchPage = 1 };
+enum {
+  kMovEax = 0xb8,
+  kRet = 0xc3,
+  kValueOffset = 1,
+  kFunctionBytes = 6,
+  kAliasPage = 0,
+  kSwitchPage = 1
+};
 
 static uint8_t code[3 * kPageSize] __attribute__((aligned(kPageSize)));
 
-static void write_function(uint8_t *at, uint32_t value) {
+static void write_function(uint8_t* at, uint32_t value) {
   at[0] = kMovEax;
   memcpy(at + kValueOffset, &value, sizeof value);
   at[kFunctionBytes - 1] = kRet;
 }
 
-static uint32_t call(const void *at) { return ((Function)(uintptr_t)at)(); }
+static uint32_t call(const void* at) { return ((Function)(uintptr_t)at)(); }
 
 // After a change through another linear address, a processor may go on with the old instruction
 // until it serializes.
@@ -37,11 +44,12 @@ static void check_own_address(void) {
   }
   check(good, "a thousand changes, each followed by a call");
 
-  uint8_t *across = code + kPageSize - 3;  // the number lies on both sides of a page boundary
+  uint8_t* across = code + kPageSize - 3;  // the number lies on both sides of a page boundary
   write_function(across, 0x01020304);
   good = call(across) == 0x01020304;
   code[kPageSize + 1] = 9;
-  check(good && call(across) == 0x09020304, "an instruction across two pages, its second page changed");
+  check(good && call(across) == 0x09020304,
+        "an instruction across two pages, its second page changed");
 }
 
 static void check_straight_line(void) {
@@ -82,22 +90,23 @@ static void check_straight_line(void) {
 }
 
 static void check_other_mapping(void) {
-  volatile uint8_t *alias = (uint8_t *)(TEST_AREA + kAliasPage * kPageSize);
+  volatile uint8_t* alias = (uint8_t*)(TEST_AREA + kAliasPage * kPageSize);
   write_function(code, 10);
   bool good = call(code) == 10;
   test_table[kAliasPage] = (uintptr_t)code | kPresent | kWritable;
   alias[kValueOffset] = 11;
   serialize();
   check(good && call(code) == 11, "code changed through another mapping");
-  check(call((const void *)(uintptr_t)alias) == 11, "and run through that one");
+  check(call((const void*)(uintptr_t)alias) == 11, "and run through that one");
   code[kValueOffset] = 12;
   serialize();
-  check(call((const void *)(uintptr_t)alias) == 12, "run through it after a change at the first address");
+  check(call((const void*)(uintptr_t)alias) == 12,
+        "run through it after a change at the first address");
 }
 
 static void check_other_frame(void) {
-  uint8_t *second = code + 2 * kPageSize;
-  const void *window = (const void *)(TEST_AREA + kSwitchPage * kPageSize);
+  uint8_t* second = code + 2 * kPageSize;
+  const void* window = (const void*)(TEST_AREA + kSwitchPage * kPageSize);
   write_function(code, 20);
   write_function(second, 21);
   test_table[kSwitchPage] = (uintptr_t)code | kPresent;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A second processor: found in the MP tables, started by INIT and SIPI through the local APIC, then both count
-// together with locked additions.
+// A second processor: found in the MP tables, started by INIT and SIPI through the local APIC, then
+// both count together with locked additions.
 #include "common/string.h"
 #include "small/guest.h"
 
@@ -36,26 +36,27 @@ enum { kTrampoline = 0x8000, kAdditions = 100000, kPatience = 200000000, kPause 
 extern const char trampoline_start[], trampoline_end[];  // trampoline.S
 void second_main(void);
 
-static volatile uint32_t *apic;
+static volatile uint32_t* apic;
 static volatile uint32_t counter, arrived, finished;
 
-static bool signature_is(const char *at, const char *text) {
+static bool signature_is(const char* at, const char* text) {
   for (int i = 0; i < 4; i++) {
     if (at[i] != text[i]) return false;
   }
   return true;
 }
 
-static bool sums_to_zero(const uint8_t *bytes, size_t size) {
+static bool sums_to_zero(const uint8_t* bytes, size_t size) {
   uint8_t sum = 0;
   for (size_t i = 0; i < size; i++) sum = (uint8_t)(sum + bytes[i]);
   return sum == 0;
 }
 
-static const FloatingPointer *search(uintptr_t start, uintptr_t end) {
+static const FloatingPointer* search(uintptr_t start, uintptr_t end) {
   for (uintptr_t at = start; at + sizeof(FloatingPointer) <= end; at += 16) {
-    const FloatingPointer *pointer = (const FloatingPointer *)at;
-    if (signature_is(pointer->signature, "_MP_") && sums_to_zero((const uint8_t *)pointer, sizeof *pointer)) {
+    const FloatingPointer* pointer = (const FloatingPointer*)at;
+    if (signature_is(pointer->signature, "_MP_") &&
+        sums_to_zero((const uint8_t*)pointer, sizeof *pointer)) {
       return pointer;
     }
   }
@@ -63,21 +64,21 @@ static const FloatingPointer *search(uintptr_t start, uintptr_t end) {
 }
 
 // The extended BIOS data area (its segment is at 0x40e), the end of base memory, the BIOS.
-static const FloatingPointer *find_pointer(void) {
+static const FloatingPointer* find_pointer(void) {
   // Volatile, or the compiler takes so small an address for a mistake.
   volatile uintptr_t segment_at = 0x40e;
-  uintptr_t data_area = (uintptr_t) * (const uint16_t *)segment_at << 4;
-  const FloatingPointer *found = NULL;
+  uintptr_t data_area = (uintptr_t) * (const uint16_t*)segment_at << 4;
+  const FloatingPointer* found = NULL;
   if (data_area >= 0x80000 && data_area < 0xa0000) found = search(data_area, data_area + 1024);
   if (found == NULL) found = search(0x9fc00, 0xa0000);
   return found != NULL ? found : search(0xf0000, 0x100000);
 }
 
 // The APIC's number of a processor that is not running yet; -1 if there is none.
-static int find_second(const ConfigurationTable *table) {
-  const uint8_t *entry = (const uint8_t *)(table + 1);
+static int find_second(const ConfigurationTable* table) {
+  const uint8_t* entry = (const uint8_t*)(table + 1);
   for (unsigned i = 0; i < table->entries && i < kMaxEntries; i++) {
-    const ProcessorEntry *processor = (const ProcessorEntry *)entry;
+    const ProcessorEntry* processor = (const ProcessorEntry*)entry;
     if (processor->type != kProcessorEntry) {
       entry += kOtherEntryBytes;
       continue;
@@ -90,7 +91,7 @@ static int find_second(const ConfigurationTable *table) {
   return -1;
 }
 
-static bool wait_for(volatile uint32_t *flag) {
+static bool wait_for(volatile uint32_t* flag) {
   for (unsigned i = 0; i < kPatience && *flag == 0; i++) __asm__ volatile("pause");
   return *flag != 0;
 }
@@ -121,21 +122,23 @@ void second_main(void) {
 }
 
 unsigned guest_main(void) {
-  const FloatingPointer *pointer = find_pointer();
-  const ConfigurationTable *table = pointer != NULL ? (const ConfigurationTable *)(uintptr_t)pointer->table : NULL;
+  const FloatingPointer* pointer = find_pointer();
+  const ConfigurationTable* table =
+      pointer != NULL ? (const ConfigurationTable*)(uintptr_t)pointer->table : NULL;
   if (table == NULL || !signature_is(table->signature, "PCMP")) {
     skip("second processor", "no MP tables");
     return finish("smp");
   }
-  check(sums_to_zero((const uint8_t *)table, table->length), "the checksum of the MP table is right");
+  check(sums_to_zero((const uint8_t*)table, table->length),
+        "the checksum of the MP table is right");
   int second = find_second(table);
   if (second < 0) {
     skip("second processor", "the MP table has one only");
     return finish("smp");
   }
-  apic = (volatile uint32_t *)(uintptr_t)table->local_apic;
+  apic = (volatile uint32_t*)(uintptr_t)table->local_apic;
   apic[kApicSpurious / 4] = kApicOn;
-  memcpy((void *)kTrampoline, trampoline_start, (size_t)(trampoline_end - trampoline_start));
+  memcpy((void*)kTrampoline, trampoline_start, (size_t)(trampoline_end - trampoline_start));
 
   command((uint32_t)second, kInit);
   pause_a_while();

@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The PIT's interrupts through the PIC: HLT wakes, interrupts that are off or masked wait, and a handler that
-// turns interrupts on again is interrupted itself.
+// The PIT's interrupts through the PIC: HLT wakes, interrupts that are off or masked wait, and a
+// handler that turns interrupts on again is interrupted itself.
 #include "common/io.h"
 #include "small/guest.h"
 
 enum { kHz = 1000, kSleeps = 5 };
 enum { kPitChannel0 = 0x40, kPitCommand = 0x43 };
-enum { kPicCommand = 0x20, kPicData = 0x21, kPicReadRequests = 0x0a, kTimerBit = 1, kPatience = 1000000 };
+enum {
+  kPicCommand = 0x20,
+  kPicData = 0x21,
+  kPicReadRequests = 0x0a,
+  kTimerBit = 1,
+  kPatience = 1000000
+};
 
 static volatile unsigned ticks, depth, deepest;
 static volatile bool nest;
@@ -37,7 +43,7 @@ static bool wait_requested(void) {
   return false;
 }
 
-static void tick(TrapFrame *frame) {
+static void tick(TrapFrame* frame) {
   (void)frame;
   ticks++;
   depth++;

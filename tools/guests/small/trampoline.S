@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Where the second processor starts: real mode, at the page that SIPI names (0x8000, where smp.c copies this). On to
-// protected mode with a small descriptor table of its own.
+// Where the second processor starts: real mode, at the page that SIPI names (0x8000, where smp.c
+// copies this). On to protected mode with a small descriptor table of its own.
 
 #define TRAMPOLINE 0x8000
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A triple fault on purpose: an interrupt table without entries. Delivering the breakpoint fails, so does
-// the general protection fault, so does the double fault; then the processor shuts down.
+// A triple fault on purpose: an interrupt table without entries. Delivering the breakpoint fails,
+// so does the general protection fault, so does the double fault; then the processor shuts down.
 #include "small/guest.h"
 
 unsigned guest_main(void) {

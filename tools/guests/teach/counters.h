@@ -4,12 +4,12 @@
 
 /// What the kernel prints at the end. None of it is a time.
 typedef struct Counters {
-  unsigned faults;         // page faults, of all kinds
-  unsigned zero_pages;     // answered with a fresh page of zeros
-  unsigned image_pages;    // answered with a page of a program's image
-  unsigned copies;         // copy-on-write: a copy was made
-  unsigned last_owners;    // copy-on-write: nobody else had the page any more
-  unsigned killed;         // a process ended by a trap of its own
+  unsigned faults;       // page faults, of all kinds
+  unsigned zero_pages;   // answered with a fresh page of zeros
+  unsigned image_pages;  // answered with a page of a program's image
+  unsigned copies;       // copy-on-write: a copy was made
+  unsigned last_owners;  // copy-on-write: nobody else had the page any more
+  unsigned killed;       // a process ended by a trap of its own
   unsigned forks;
   unsigned switches;
   unsigned calls;

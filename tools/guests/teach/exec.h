@@ -6,11 +6,12 @@
 
 #include "teach/process.h"
 
-/// Gives `process`, which has no address space, one with the program `name`, and makes `frame` start
-/// it. False if there is no such program or no memory.
-bool exec_into(Process *process, unsigned tag, const char *name, uintptr_t argument, TrapFrame *frame);
+/// Gives `process`, which has no address space, one with the program `name`, and makes `frame`
+/// start it. False if there is no such program or no memory.
+bool exec_into(Process* process, unsigned tag, const char* name, uintptr_t argument,
+               TrapFrame* frame);
 
 /// Makes the current process another program. On failure it stays what it was.
-bool exec(const char *name, uintptr_t argument, TrapFrame *frame);
+bool exec(const char* name, uintptr_t argument, TrapFrame* frame);
 
 #endif  // GUESTS_TEACH_EXEC_H_

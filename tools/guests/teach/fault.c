@@ -7,13 +7,14 @@
 #include "teach/frames.h"
 #include "teach/tables.h"
 
-static Entry rights(const Area *area) {
+static Entry rights(const Area* area) {
   return kPresent | kUser | (area->executable ? 0 : ENTRY_NO_EXECUTE);
 }
 
 // The first touch of a page. A page of an image is mapped as it lies in the kernel; if it may be
-// written, a write copies it like a page that fork shared. Nothing was present, so nothing is in the TLB.
-static FaultResult demand(Entry *entry, const Area *area, uintptr_t page) {
+// written, a write copies it like a page that fork shared. Nothing was present, so nothing is in
+// the TLB.
+static FaultResult demand(Entry* entry, const Area* area, uintptr_t page) {
   if (area->image != NULL) {
     uintptr_t frame = to_physical(area->image + (page - area->start));
     frame_share(frame);
@@ -28,7 +29,7 @@ static FaultResult demand(Entry *entry, const Area *area, uintptr_t page) {
   return kResolved;
 }
 
-static FaultResult copy_on_write(Entry *entry, const Area *area, uintptr_t page) {
+static FaultResult copy_on_write(Entry* entry, const Area* area, uintptr_t page) {
   uintptr_t shared = (uintptr_t)(*entry & FRAME_MASK);
   if (frame_references(shared) == 1) {
     *entry = (Entry)shared | rights(area) | kWritable;
@@ -45,14 +46,14 @@ static FaultResult copy_on_write(Entry *entry, const Area *area, uintptr_t page)
   return kResolved;
 }
 
-FaultResult fault_resolve(AddressSpace *space, uintptr_t address, uintptr_t error) {
+FaultResult fault_resolve(AddressSpace* space, uintptr_t address, uintptr_t error) {
   bool write = (error & kFaultWrite) != 0;
-  const Area *area = space_area(space, address);
+  const Area* area = space_area(space, address);
   if (area == NULL || (write && !area->writable)) return kForbidden;
   if ((error & kFaultFetch) && !area->executable) return kForbidden;
 
   uintptr_t page = address & ~(uintptr_t)(kPageSize - 1);
-  Entry *entry = tables_find(space->root, page, true);
+  Entry* entry = tables_find(space->root, page, true);
   if (entry == NULL) return kOutOfMemory;
   if (!(*entry & kPresent)) {
     // A write to a fresh page of an image comes back as a second fault, for the copy.

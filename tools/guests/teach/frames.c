@@ -14,7 +14,8 @@ static uintptr_t free_list, untouched, memory_end;
 static unsigned free_count;
 
 void frames_init(uintptr_t first_free, uintptr_t end) {
-  for (uintptr_t frame = 0; frame < first_free; frame += kPageSize) references[frame / kPageSize] = 1;
+  for (uintptr_t frame = 0; frame < first_free; frame += kPageSize)
+    references[frame / kPageSize] = 1;
   untouched = first_free;
   memory_end = end;
   free_count = (unsigned)((end - first_free) / kPageSize);
@@ -23,7 +24,7 @@ void frames_init(uintptr_t first_free, uintptr_t end) {
 uintptr_t frame_new(void) {
   uintptr_t frame = free_list;
   if (frame != 0) {
-    free_list = *(uintptr_t *)to_virtual(frame);
+    free_list = *(uintptr_t*)to_virtual(frame);
   } else if (untouched < memory_end) {
     frame = untouched;
     untouched += kPageSize;
@@ -44,10 +45,10 @@ uintptr_t frame_new_zeroed(void) {
 void frame_share(uintptr_t frame) { references[frame / kPageSize]++; }
 
 void frame_release(uintptr_t frame) {
-  uint16_t *count = &references[frame / kPageSize];
+  uint16_t* count = &references[frame / kPageSize];
   if (*count == 0) panic("a frame is released twice");
   if (--*count > 0) return;
-  *(uintptr_t *)to_virtual(frame) = free_list;
+  *(uintptr_t*)to_virtual(frame) = free_list;
   free_list = frame;
   free_count++;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Physical memory, in frames of one page. Each counts how many page-table entries (or kernel uses) refer to it:
-// copy-on-write needs to know whether anybody else has the page.
+// Physical memory, in frames of one page. Each counts how many page-table entries (or kernel uses)
+// refer to it: copy-on-write needs to know whether anybody else has the page.
 #ifndef GUESTS_TEACH_FRAMES_H_
 #define GUESTS_TEACH_FRAMES_H_
 

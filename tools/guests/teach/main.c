@@ -18,7 +18,7 @@ enum { kDefaultHz = 100, kMinHz = 20, kMaxHz = 10000 };
 char command_line[kCommandLineBytes];
 Counters counters;
 
-_Noreturn void panic(const char *why) {
+_Noreturn void panic(const char* why) {
   __asm__ volatile("cli");
   print("kernel: panic: %s\n", why);
   machine_exit(2);
@@ -34,9 +34,10 @@ _Noreturn void machine_finished(int code) {
 }
 
 // Loaders put the kernel's name first; options have a "=", so that does not disturb.
-static void keep_command_line(const char *text) {
+static void keep_command_line(const char* text) {
   unsigned length = 0;
-  for (; text[length] && length < kCommandLineBytes - 1; length++) command_line[length] = text[length];
+  for (; text[length] && length < kCommandLineBytes - 1; length++)
+    command_line[length] = text[length];
   command_line[length] = 0;
 }
 
@@ -48,12 +49,13 @@ static unsigned frequency(void) {
 _Noreturn void kernel_main(uint32_t magic, uint32_t info_address) {
   console_init();
   if (magic != MULTIBOOT_LOADED) panic("not started by a Multiboot loader");
-  const MultibootInfo *info = to_virtual(info_address);
+  const MultibootInfo* info = to_virtual(info_address);
   if (!(info->flags & kMultibootMemory)) panic("the loader does not tell the memory size");
   // All of this before the memory where the loader left it is used for something else.
   if (info->flags & kMultibootCommandLine) keep_command_line(to_virtual(info->command_line));
   uint64_t memory = UINT64_C(0x100000) + (uint64_t)info->upper_kib * 1024;
-  uintptr_t memory_end = memory > kMaxMemory ? kMaxMemory : (uintptr_t)memory & ~(uintptr_t)(kPageSize - 1);
+  uintptr_t memory_end =
+      memory > kMaxMemory ? kMaxMemory : (uintptr_t)memory & ~(uintptr_t)(kPageSize - 1);
 
   descriptors_init();
   uintptr_t first_free = kernel_space_init(memory_end);

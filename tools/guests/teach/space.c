@@ -9,9 +9,11 @@
 // Flushing this many pages one by one costs less than refilling the TLB after a full flush.
 enum { kFlushSingly = 32 };
 
-static uintptr_t round_up(uintptr_t size) { return (size + kPageSize - 1) & ~(uintptr_t)(kPageSize - 1); }
+static uintptr_t round_up(uintptr_t size) {
+  return (size + kPageSize - 1) & ~(uintptr_t)(kPageSize - 1);
+}
 
-bool space_new(AddressSpace *space, unsigned tag) {
+bool space_new(AddressSpace* space, unsigned tag) {
   memset(space, 0, sizeof *space);
   space->tag = tag;
   space->stale = true;
@@ -19,7 +21,7 @@ bool space_new(AddressSpace *space, unsigned tag) {
   return space->root != NULL;
 }
 
-bool space_fork(AddressSpace *child, AddressSpace *parent, unsigned tag) {
+bool space_fork(AddressSpace* child, AddressSpace* parent, unsigned tag) {
   if (!space_new(child, tag)) return false;
   memcpy(child->areas, parent->areas, sizeof child->areas);
   bool done = tables_share(child->root, parent->root);
@@ -28,42 +30,42 @@ bool space_fork(AddressSpace *child, AddressSpace *parent, unsigned tag) {
   return done;
 }
 
-void space_destroy(AddressSpace *space) {
+void space_destroy(AddressSpace* space) {
   tables_free(space->root);
   space->root = NULL;
 }
 
-const Area *space_area(const AddressSpace *space, uintptr_t address) {
-  for (const Area *area = space->areas; area < space->areas + kAreaCount; area++) {
+const Area* space_area(const AddressSpace* space, uintptr_t address) {
+  for (const Area* area = space->areas; area < space->areas + kAreaCount; area++) {
     if (address >= area->start && address < area->end) return area;
   }
   return NULL;
 }
 
-bool space_allows(const AddressSpace *space, uintptr_t address, size_t size, bool write) {
+bool space_allows(const AddressSpace* space, uintptr_t address, size_t size, bool write) {
   if (address >= USER_END || size > USER_END - address) return false;
   for (uintptr_t at = address; at < address + size;) {
-    const Area *area = space_area(space, at);
+    const Area* area = space_area(space, at);
     if (area == NULL || (write && !area->writable)) return false;
     at = area->end;
   }
   return true;
 }
 
-uintptr_t space_grow(AddressSpace *space, size_t bytes) {
-  Area *heap = &space->areas[kHeapArea];
+uintptr_t space_grow(AddressSpace* space, size_t bytes) {
+  Area* heap = &space->areas[kHeapArea];
   uintptr_t old_end = heap->end;
   if (bytes > MAP_START - old_end) return 0;
   heap->end = round_up(old_end + bytes);
   return old_end;
 }
 
-uintptr_t space_map(AddressSpace *space, size_t bytes) {
+uintptr_t space_map(AddressSpace* space, size_t bytes) {
   if (bytes == 0 || bytes > MAP_END - MAP_START) return 0;
   // First fit: behind the start or behind another mapping, wherever the way is free.
   uintptr_t start = MAP_START;
-  Area *unused = NULL;
-  for (Area *area = space->areas + kFirstMapArea; area < space->areas + kAreaCount;) {
+  Area* unused = NULL;
+  for (Area* area = space->areas + kFirstMapArea; area < space->areas + kAreaCount;) {
     if (area->start == area->end) {
       unused = area;
     } else if (start < area->end && start + round_up(bytes) > area->start) {
@@ -78,8 +80,8 @@ uintptr_t space_map(AddressSpace *space, size_t bytes) {
   return start;
 }
 
-bool space_unmap(AddressSpace *space, uintptr_t address) {
-  for (Area *area = space->areas + kFirstMapArea; area < space->areas + kAreaCount; area++) {
+bool space_unmap(AddressSpace* space, uintptr_t address) {
+  for (Area* area = space->areas + kFirstMapArea; area < space->areas + kAreaCount; area++) {
     if (area->start == area->end || area->start != address) continue;
     tables_unmap(space->root, area->start, area->end);
     // The frames are free already, but no user code runs on any processor before the flush.

@@ -17,7 +17,7 @@ enum { kMaxWrite = 4096 };
 
 static intptr_t call_write(uintptr_t text, uintptr_t size) {
   if (size > kMaxWrite || !space_allows(&current->space, text, size, false)) return -1;
-  console_write((const char *)text, size);
+  console_write((const char*)text, size);
   return (intptr_t)size;
 }
 
@@ -25,15 +25,15 @@ static intptr_t call_wait(uintptr_t code_address) {
   if (!space_allows(&current->space, code_address, sizeof(int), true)) return -1;
   int code = 0;
   int number = process_wait(&code);
-  if (number > 0) *(int *)code_address = code;
+  if (number > 0) *(int*)code_address = code;
   return number;
 }
 
-static intptr_t call_exec(uintptr_t name_address, uintptr_t argument, TrapFrame *frame) {
+static intptr_t call_exec(uintptr_t name_address, uintptr_t argument, TrapFrame* frame) {
   // A copy, because the name goes with the old address space.
   char name[kNameBytes];
   if (!space_allows(&current->space, name_address, kNameBytes, false)) return -1;
-  memcpy(name, (const char *)name_address, kNameBytes);
+  memcpy(name, (const char*)name_address, kNameBytes);
   name[kNameBytes - 1] = 0;
   return exec(name, argument, frame) ? 0 : -1;
 }
@@ -41,13 +41,15 @@ static intptr_t call_exec(uintptr_t name_address, uintptr_t argument, TrapFrame 
 static intptr_t call_command_line(uintptr_t buffer, uintptr_t size) {
   size_t length = string_length(command_line) + 1;
   if (size < length || !space_allows(&current->space, buffer, length, true)) return -1;
-  memcpy((char *)buffer, command_line, length);
+  memcpy((char*)buffer, command_line, length);
   return (intptr_t)length;
 }
 
-static intptr_t address_or_failure(uintptr_t address) { return address != 0 ? (intptr_t)address : -1; }
+static intptr_t address_or_failure(uintptr_t address) {
+  return address != 0 ? (intptr_t)address : -1;
+}
 
-static intptr_t dispatch(TrapFrame *frame) {
+static intptr_t dispatch(TrapFrame* frame) {
   uintptr_t first = frame_argument(frame, 0), second = frame_argument(frame, 1);
   switch (frame_call(frame)) {
     case kCallExit: process_exit((int)first);
@@ -66,7 +68,7 @@ static intptr_t dispatch(TrapFrame *frame) {
   }
 }
 
-void system_call(TrapFrame *frame) {
+void system_call(TrapFrame* frame) {
   counters.calls++;
   bool is_exec = frame_call(frame) == kCallExec;
   intptr_t result = dispatch(frame);

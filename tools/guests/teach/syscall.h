@@ -5,6 +5,6 @@
 #include "frame.h"
 
 /// Does the system call that the registers in `frame` ask for, and puts the answer there.
-void system_call(TrapFrame *frame);
+void system_call(TrapFrame* frame);
 
 #endif  // GUESTS_TEACH_SYSCALL_H_

@@ -16,14 +16,14 @@ enum { kPageFault = 14, kLastException = 31, kKilled = 128 };
 
 volatile unsigned ticks;
 
-_Noreturn static void kill(const TrapFrame *frame, const char *why) {
+_Noreturn static void kill(const TrapFrame* frame, const char* why) {
   print("kernel: process %d (%s) killed at %lx: %s\n", current->number, current->name,
         (unsigned long)frame->ip, why);
   counters.killed++;
   process_exit(kKilled + (int)frame->vector);
 }
 
-static void page_fault(const TrapFrame *frame) {
+static void page_fault(const TrapFrame* frame) {
   uintptr_t address = read_cr2();
   counters.faults++;
   if (current == NULL) panic("page fault before the first process");
@@ -37,21 +37,21 @@ static void page_fault(const TrapFrame *frame) {
           (unsigned long)frame->error, (unsigned long)frame->ip);
     panic("page fault in the kernel");
   }
-  const char *action = frame->error & kFaultFetch   ? "execution"
+  const char* action = frame->error & kFaultFetch   ? "execution"
                        : frame->error & kFaultWrite ? "write"
                                                     : "read";
   print("kernel: forbidden %s of address %lx\n", action, (unsigned long)address);
   kill(frame, "segmentation fault");
 }
 
-static void exception(const TrapFrame *frame) {
+static void exception(const TrapFrame* frame) {
   print("kernel: trap %lu, error %lx, at %lx\n", (unsigned long)frame->vector,
         (unsigned long)frame->error, (unsigned long)frame->ip);
   if (!frame_from_user(frame)) panic("trap in the kernel");
   kill(frame, "exception");
 }
 
-void trap(TrapFrame *frame) {
+void trap(TrapFrame* frame) {
   switch (frame->vector) {
     case kPageFault: page_fault(frame); break;
     case SYSTEM_CALL_VECTOR: system_call(frame); break;

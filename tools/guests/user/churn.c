@@ -6,7 +6,7 @@
 enum { kPage = 4096, kSmall = 8, kLarge = 64 };
 
 // Writes to every page and reads it back; a page that was used before must come as zeros.
-static int touch(uint32_t *words, size_t pages, uint32_t value, uint32_t *sum) {
+static int touch(uint32_t* words, size_t pages, uint32_t value, uint32_t* sum) {
   size_t step = kPage / sizeof *words;
   for (size_t page = 0; page < pages; page++) {
     if (words[page * step] != 0 || words[page * step + step - 1] != 0) return 0;
@@ -25,7 +25,8 @@ int main(unsigned long rounds) {
       print("churn: no memory in round %lu\n", round);
       return 1;
     }
-    int good = touch(small, kSmall, (uint32_t)round, &sum) && touch(large, kLarge, ~(uint32_t)round, &sum);
+    int good =
+        touch(small, kSmall, (uint32_t)round, &sum) && touch(large, kLarge, ~(uint32_t)round, &sum);
     // In turns: what is mapped next finds another hole.
     if (round & 1) good = good && unmap(small) == 0;
     good = good && unmap(large) == 0;

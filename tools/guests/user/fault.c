@@ -5,7 +5,7 @@
 
 int main(unsigned long argument) {
   print("fault: touching address 0\n");
-  volatile const uint32_t *nowhere = (volatile const uint32_t *)argument;
+  volatile const uint32_t* nowhere = (volatile const uint32_t*)argument;
   uint32_t value = *nowhere;
   print("fault: read %u and is still alive\n", value);
   return 0;

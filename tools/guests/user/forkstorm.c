@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Forks many children that live a short time and write to pages they share with the parent. Each must
-// see its own writes and none of the others'.
+// Forks many children that live a short time and write to pages they share with the parent. Each
+// must see its own writes and none of the others'.
 #include "user/system.h"
 
 enum { kPage = 4096, kPages = 12, kWords = kPage / sizeof(uint32_t), kAtOnce = 8 };

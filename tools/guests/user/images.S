@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The programs' images in the kernel, on pages of their own, which are mapped into processes as they
-// are. The build gives the folder of the images on the include path.
+// The programs' images in the kernel, on pages of their own, which are mapped into processes as
+// they are. The build gives the folder of the images on the include path.
 
 #ifdef __x86_64__
 #define WORD .quad

@@ -8,8 +8,8 @@
 enum { kSegmentationFault = 128 + 14 };
 
 typedef struct Program {
-  const char *name;
-  const char *option;  // that gives its argument
+  const char* name;
+  const char* option;  // that gives its argument
   unsigned long argument;
   int expected_code;
 } Program;
@@ -25,7 +25,7 @@ enum { kPrograms = sizeof programs / sizeof programs[0] };
 
 static char options[kCommandLineBytes];
 
-static int start(const Program *program) {
+static int start(const Program* program) {
   int child = fork();
   if (child != 0) return child;
   exec(program->name, option_number(options, program->option, program->argument));
@@ -33,7 +33,7 @@ static int start(const Program *program) {
 }
 
 // Waits for any child; false if there is none. Counts those that did not end as they should.
-static int finish_one(const int *numbers, int *failures) {
+static int finish_one(const int* numbers, int* failures) {
   int code = 0;
   int number = wait(&code);
   if (number < 0) return 0;

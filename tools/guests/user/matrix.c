@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Multiplies two matrices of integers: one is read along its rows, the other along its columns, which
-// touches a new page for every element or two.
+// Multiplies two matrices of integers: one is read along its rows, the other along its columns,
+// which touches a new page for every element or two.
 #include "user/system.h"
 
 int main(unsigned long size) {
   size_t elements = size * size;
-  uint32_t *a = map(3 * elements * sizeof *a);
+  uint32_t* a = map(3 * elements * sizeof *a);
   if (a == NULL) {
     print("matrix: no memory for size %lu\n", size);
     return 1;

@@ -3,13 +3,13 @@
 // Sorts pseudo-random numbers on the heap: a large working set that comes page by page.
 #include "user/system.h"
 
-static void swap(uint32_t *a, uint32_t *b) {
+static void swap(uint32_t* a, uint32_t* b) {
   uint32_t kept = *a;
   *a = *b;
   *b = kept;
 }
 
-static void sift_down(uint32_t *heap, size_t root, size_t count) {
+static void sift_down(uint32_t* heap, size_t root, size_t count) {
   for (size_t child; (child = 2 * root + 1) < count; root = child) {
     if (child + 1 < count && heap[child] < heap[child + 1]) child++;
     if (heap[root] >= heap[child]) return;
@@ -18,7 +18,7 @@ static void sift_down(uint32_t *heap, size_t root, size_t count) {
 }
 
 // Heap sort: no recursion, no bad case, and it jumps through memory.
-static void sort(uint32_t *numbers, size_t count) {
+static void sort(uint32_t* numbers, size_t count) {
   for (size_t root = count / 2; root-- > 0;) sift_down(numbers, root, count);
   for (size_t end = count; end-- > 1;) {
     swap(&numbers[0], &numbers[end]);
@@ -27,7 +27,7 @@ static void sort(uint32_t *numbers, size_t count) {
 }
 
 int main(unsigned long count) {
-  uint32_t *numbers = grow(count * sizeof *numbers);
+  uint32_t* numbers = grow(count * sizeof *numbers);
   if (numbers == NULL) {
     print("sort: no memory for %lu numbers\n", count);
     return 1;

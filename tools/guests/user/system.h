@@ -14,27 +14,27 @@ int main(unsigned long argument);
 
 _Noreturn void leave(int code);
 int fork(void);
-int wait(int *code);
+int wait(int* code);
 int process_number(void);
 void yield(void);
 unsigned long time(void);
 
 /// Becomes another program; returns only if that fails.
-void exec(const char *name, unsigned long argument);
+void exec(const char* name, unsigned long argument);
 
 /// Zeroed memory, or null.
-void *grow(size_t bytes);
-void *map(size_t bytes);
-int unmap(void *address);
+void* grow(size_t bytes);
+void* map(size_t bytes);
+int unmap(void* address);
 
 /// The kernel's command line; empty if it does not fit.
-void command_line(char *buffer, size_t size);
+void command_line(char* buffer, size_t size);
 
 /// Formats as in common/format.h, at most 255 characters, and writes to the console in one call.
-void print(const char *text, ...);
+void print(const char* text, ...);
 
 /// Pseudo-random numbers, the same on every machine.
-static inline uint32_t next_random(uint32_t *state) {
+static inline uint32_t next_random(uint32_t* state) {
   *state ^= *state << 13;
   *state ^= *state >> 17;
   *state ^= *state << 5;

@@ -53,8 +53,9 @@ void descriptors_init(void) {
   segment_set(kUserData, segment_flat(kAccessUserData));
   task_state.ss0 = kKernelData;
   task_state.io_map = sizeof task_state;  // no I/O permission bitmap: no ports for user mode
-  segment_set(kTaskState, segment_bytes((uintptr_t)&task_state, sizeof task_state - 1, kAccessTask) &
-                              ~(UINT64_C(1) << 54));
+  segment_set(kTaskState,
+              segment_bytes((uintptr_t)&task_state, sizeof task_state - 1, kAccessTask) &
+                  ~(UINT64_C(1) << 54));
   for (unsigned vector = 0; vector < 256; vector++) gate_set_type(vector, kGateInterrupt);
 
   loaded_gdt = (DescriptorTable){sizeof segments - 1, (uintptr_t)segments};

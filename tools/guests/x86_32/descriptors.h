@@ -36,7 +36,8 @@ void set_kernel_stack(uintptr_t top);
 /// Stores an entry of the GDT as it is.
 void segment_set(unsigned selector, uint64_t descriptor);
 
-/// A segment from 0 to 4 GiB, one of whole pages from 0 up to page `last`, and one of bytes, at most 1 MiB.
+/// A segment from 0 to 4 GiB, one of whole pages from 0 up to page `last`, and one of bytes, at
+/// most 1 MiB.
 uint64_t segment_flat(uint8_t access);
 uint64_t segment_pages(uint32_t last, uint8_t access);
 uint64_t segment_bytes(uint32_t base, uint32_t limit, uint8_t access);

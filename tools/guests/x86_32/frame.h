@@ -15,14 +15,14 @@ typedef struct TrapFrame {
   uint32_t sp, ss;         // only if the trap came from user mode
 } TrapFrame;
 
-static inline bool frame_from_user(const TrapFrame *frame) { return (frame->cs & 3) != 0; }
+static inline bool frame_from_user(const TrapFrame* frame) { return (frame->cs & 3) != 0; }
 
 /// The stack pointer of the code that was interrupted.
-static inline uintptr_t frame_stack_pointer(const TrapFrame *frame) {
+static inline uintptr_t frame_stack_pointer(const TrapFrame* frame) {
   return frame_from_user(frame) ? frame->sp : (uintptr_t)&frame->sp;
 }
 
 /// What trap_entry.S calls; each program defines its own.
-void trap(TrapFrame *frame);
+void trap(TrapFrame* frame);
 
 #endif  // GUESTS_X86_32_FRAME_H_

@@ -8,7 +8,8 @@ volatile uint32_t low_table[kTableEntries] __attribute__((aligned(kPageSize)));
 volatile uint32_t test_table[kTableEntries] __attribute__((aligned(kPageSize)));
 
 void identity_paging_on(void) {
-  for (uint32_t i = 0; i < kTableEntries; i++) low_table[i] = i * kPageSize | kPresent | kWritable | kUser;
+  for (uint32_t i = 0; i < kTableEntries; i++)
+    low_table[i] = i * kPageSize | kPresent | kWritable | kUser;
   page_directory[0] = (uintptr_t)low_table | kPresent | kWritable | kUser;
   page_directory[TEST_AREA >> 22] = (uintptr_t)test_table | kPresent | kWritable | kUser;
   write_cr3((uintptr_t)page_directory);

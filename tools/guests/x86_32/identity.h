@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A start for guests that try out paging: the first 4 MiB where they are, in pages of 4 KiB, and one table
-// for experiments.
+// A start for guests that try out paging: the first 4 MiB where they are, in pages of 4 KiB, and
+// one table for experiments.
 #ifndef GUESTS_X86_32_IDENTITY_H_
 #define GUESTS_X86_32_IDENTITY_H_
 

@@ -4,8 +4,8 @@
 #define FLAGS_IF 0x202
 
   .text
-  // uintptr_t enter_ring3(void (*code)(void), void *stack_end): IRET to a lower privilege level pops a
-  // stack, too. What comes back comes by a trap, on the stack that the TSS names: below this frame.
+  // uintptr_t enter_ring3(void (*code)(void), void* stack_end): IRET to a lower privilege level pops
+  // a stack, too. What comes back comes by a trap, on the stack that the TSS names: below this frame.
   .globl enter_ring3
 enter_ring3:
   pushl %ebp

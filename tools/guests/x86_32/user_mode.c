@@ -5,10 +5,10 @@
 #include "descriptors.h"
 
 // ring3.S
-uintptr_t enter_ring3(void (*code)(void), void *stack_end);
+uintptr_t enter_ring3(void (*code)(void), void* stack_end);
 _Noreturn void return_from_ring3(uintptr_t value);
 
-static void leave(TrapFrame *frame) {
+static void leave(TrapFrame* frame) {
   note(frame);
   return_from_ring3(frame->ax);
 }
@@ -18,4 +18,4 @@ void user_mode_init(void) {
   trap_handle(kLeaveVector, leave);
 }
 
-uintptr_t call_user(void (*code)(void), void *stack_end) { return enter_ring3(code, stack_end); }
+uintptr_t call_user(void (*code)(void), void* stack_end) { return enter_ring3(code, stack_end); }

@@ -12,7 +12,7 @@ enum { kLeaveVector = 0x80 };
 void user_mode_init(void);
 
 /// Runs `code` in ring 3 with this stack (its end); it returns by leave_ring3(). Gives that value.
-uintptr_t call_user(void (*code)(void), void *stack_end);
+uintptr_t call_user(void (*code)(void), void* stack_end);
 
 /// For code in ring 3.
 _Noreturn static inline void leave_ring3(uintptr_t value) {

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The way from a Multiboot loader (protected mode, 32 bits, no paging) to 64-bit mode, for the assembler.
+// The way from a Multiboot loader (protected mode, 32 bits, no paging) to 64-bit mode, for the
+// assembler.
 //   enter_long_mode ROOT, TARGET
-// loads the four-level tables at ROOT and jumps to TARGET (below 4 GiB, 64-bit code). Keeps EAX and EBX in EDI and
-// ESI, where a C function looks for its arguments. The machine ends with status 3 if there is no 64-bit mode.
+// loads the four-level tables at ROOT and jumps to TARGET (below 4 GiB, 64-bit code). Keeps EAX and
+// EBX in EDI and ESI, where a C function looks for its arguments. The machine ends with status 3 if
+// there is no 64-bit mode.
 
 #define MULTIBOOT_MAGIC 0x1badb002
 #define MULTIBOOT_FLAGS 0x00000002  // tell us the memory size

@@ -27,10 +27,8 @@ uint8_t double_fault_stack[kDoubleFaultStackBytes] __attribute__((aligned(16)));
 static TaskState task_state;
 static Gate gates[256];
 static uint64_t segments[kSegmentCount] = {
-    [kKernelCode / 8] = 0x00209a0000000000,
-    [kKernelData / 8] = 0x0000920000000000,
-    [kUserData / 8] = 0x0000f20000000000,
-    [kUserCode / 8] = 0x0020fa0000000000,
+    [kKernelCode / 8] = 0x00209a0000000000,        [kKernelData / 8] = 0x0000920000000000,
+    [kUserData / 8] = 0x0000f20000000000,          [kUserCode / 8] = 0x0020fa0000000000,
     [kNotPresentSegment / 8] = 0x0000120000000000,
 };
 

@@ -14,12 +14,12 @@ typedef struct TrapFrame {
   uint64_t ip, cs, flags, sp, ss;  // the processor's: always all five
 } TrapFrame;
 
-static inline bool frame_from_user(const TrapFrame *frame) { return (frame->cs & 3) != 0; }
+static inline bool frame_from_user(const TrapFrame* frame) { return (frame->cs & 3) != 0; }
 
 /// The stack pointer of the code that was interrupted.
-static inline uintptr_t frame_stack_pointer(const TrapFrame *frame) { return frame->sp; }
+static inline uintptr_t frame_stack_pointer(const TrapFrame* frame) { return frame->sp; }
 
 /// What trap_entry.S calls; each program defines its own.
-void trap(TrapFrame *frame);
+void trap(TrapFrame* frame);
 
 #endif  // GUESTS_X86_64_FRAME_H_

@@ -14,14 +14,14 @@ typedef struct Context {
   uintptr_t ip;
 } Context;
 
-void *context_new(TrapFrame *frame) {
-  Context *context = (Context *)frame - 1;
+void* context_new(TrapFrame* frame) {
+  Context* context = (Context*)frame - 1;
   memset(context, 0, sizeof *context);
   context->ip = (uintptr_t)trap_return;
   return context;
 }
 
-void frame_start(TrapFrame *frame, uintptr_t entry, uintptr_t stack_end, uintptr_t argument) {
+void frame_start(TrapFrame* frame, uintptr_t entry, uintptr_t stack_end, uintptr_t argument) {
   memset(frame, 0, sizeof *frame);
   frame->ip = entry;
   frame->cs = kUserCode;
@@ -43,10 +43,10 @@ void timer_start(unsigned hz) {
 
 void timer_done(void) { pic_done(kIrqTimer); }
 
-void space_load(AddressSpace *space) {
+void space_load(AddressSpace* space) {
   uintptr_t root = to_physical(space->root);
   // A load flushes the TLB, except for the kernel's global pages: not without need.
   if (read_cr3() != root) write_cr3(root);
 }
 
-void tlb_flush_space(const AddressSpace *space) { write_cr3(to_physical(space->root)); }
+void tlb_flush_space(const AddressSpace* space) { write_cr3(to_physical(space->root)); }

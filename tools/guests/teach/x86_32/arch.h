@@ -26,11 +26,11 @@ enum { kMaxMemory = 256 << 20 };
 
 #define SYSTEM_CALL_VECTOR 0x80
 
-static inline void *to_virtual(uintptr_t physical) { return (void *)(physical + DIRECT_MAP); }
-static inline uintptr_t to_physical(const void *address) { return (uintptr_t)address - DIRECT_MAP; }
+static inline void* to_virtual(uintptr_t physical) { return (void*)(physical + DIRECT_MAP); }
+static inline uintptr_t to_physical(const void* address) { return (uintptr_t)address - DIRECT_MAP; }
 
 /// The kernel's page directory: nothing in the user half.
-extern Entry *kernel_root;
+extern Entry* kernel_root;
 
 /// Makes it, loads it, and gives the first physical address that is not in use.
 uintptr_t kernel_space_init(uintptr_t memory_end);
@@ -38,10 +38,10 @@ void kernel_space_load(void);
 
 /// Makes this the space in use.
 struct AddressSpace;
-void space_load(struct AddressSpace *space);
+void space_load(struct AddressSpace* space);
 
 /// Forgets what the TLB holds of this space, which is the one in use.
-void tlb_flush_space(const struct AddressSpace *space);
+void tlb_flush_space(const struct AddressSpace* space);
 
 /// The stack that the kernel is entered on from user mode.
 void entry_stack_set(uintptr_t top);
@@ -54,21 +54,21 @@ void timer_start(unsigned hz);
 void timer_done(void);
 
 /// What the new process's stack must hold below its first trap frame.
-void *context_new(TrapFrame *frame);
+void* context_new(TrapFrame* frame);
 
 /// Saves the callee's registers and the stack pointer, and continues where `next` was saved.
-void switch_stacks(void **save, void *next);
+void switch_stacks(void** save, void* next);
 
 // System calls: number in EAX, arguments in EBX, ECX, EDX; the answer in EAX.
-static inline uintptr_t frame_call(const TrapFrame *frame) { return frame->ax; }
-static inline uintptr_t frame_argument(const TrapFrame *frame, int i) {
+static inline uintptr_t frame_call(const TrapFrame* frame) { return frame->ax; }
+static inline uintptr_t frame_argument(const TrapFrame* frame, int i) {
   return i == 0 ? frame->bx : i == 1 ? frame->cx : frame->dx;
 }
-static inline void frame_set_result(TrapFrame *frame, intptr_t result) {
+static inline void frame_set_result(TrapFrame* frame, intptr_t result) {
   frame->ax = (uint32_t)result;
 }
 
 /// Makes `frame` start a program: `argument` is in EAX there.
-void frame_start(TrapFrame *frame, uintptr_t entry, uintptr_t stack_end, uintptr_t argument);
+void frame_start(TrapFrame* frame, uintptr_t entry, uintptr_t stack_end, uintptr_t argument);
 
 #endif  // GUESTS_TEACH_X86_32_ARCH_H_

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Where the Multiboot loader enters: protected mode, no paging, everything at its physical address. Two times the first
-// 16 MiB in 4 MiB pages are enough to get to where the kernel is linked.
+// Where the Multiboot loader enters: protected mode, no paging, everything at its physical
+// address. Two times the first 16 MiB in 4 MiB pages are enough to get to where the kernel is
+// linked.
 
 #define MULTIBOOT_MAGIC 0x1badb002
 #define MULTIBOOT_FLAGS 0x00000002  // tell us the memory size
@@ -30,9 +31,11 @@ _start:
 
   .balign 4096
 entry_directory:
-  .long 0x000000 + LARGE, 0x400000 + LARGE, 0x800000 + LARGE, 0xc00000 + LARGE  // where we are
+  // Where we are.
+  .long 0x000000 + LARGE, 0x400000 + LARGE, 0x800000 + LARGE, 0xc00000 + LARGE
   .fill 764, 4, 0
-  .long 0x000000 + LARGE, 0x400000 + LARGE, 0x800000 + LARGE, 0xc00000 + LARGE  // where we want to be
+  // Where we want to be.
+  .long 0x000000 + LARGE, 0x400000 + LARGE, 0x800000 + LARGE, 0xc00000 + LARGE
   .fill 252, 4, 0
 
   .text

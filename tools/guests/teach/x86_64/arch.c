@@ -11,14 +11,14 @@ typedef struct Context {
   uintptr_t ip;
 } Context;
 
-void *context_new(TrapFrame *frame) {
-  Context *context = (Context *)frame - 1;
+void* context_new(TrapFrame* frame) {
+  Context* context = (Context*)frame - 1;
   memset(context, 0, sizeof *context);
   context->ip = (uintptr_t)trap_return;
   return context;
 }
 
-void frame_start(TrapFrame *frame, uintptr_t entry, uintptr_t stack_end, uintptr_t argument) {
+void frame_start(TrapFrame* frame, uintptr_t entry, uintptr_t stack_end, uintptr_t argument) {
   memset(frame, 0, sizeof *frame);
   frame->ip = entry;
   frame->cs = kUserCode;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// From the Multiboot loader to the kernel's own addresses. The tables here map the first GiB three times: where it is,
-// at the start of the direct map, and where the kernel is linked.
+// From the Multiboot loader to the kernel's own addresses. The tables here map the first GiB
+// three times: where it is, at the start of the direct map, and where the kernel is linked.
 #include "boot.S.h"
 
   .section .boot, "ax"

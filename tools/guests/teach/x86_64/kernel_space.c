@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The kernel half: all of physical memory from DIRECT_MAP on in global pages of 2 MiB without execution, the local
-// APIC's registers, and the first GiB once more where the kernel is linked. It never changes, so that every
-// process can have a copy of its root entries.
+// The kernel half: all of physical memory from DIRECT_MAP on in global pages of 2 MiB without
+// execution, the local APIC's registers, and the first GiB once more where the kernel is linked. It
+// never changes, so that every process can have a copy of its root entries.
 #include "arch.h"
 #include "common/string.h"
 
@@ -13,27 +13,27 @@ enum { kLargePage = 2 << 20 };
 
 extern char kernel_end[];  // kernel.ld
 
-Entry *kernel_root;
+Entry* kernel_root;
 Entry no_execute;
 
 static uintptr_t next_frame;
 
 // entry.S has mapped the first GiB, which the tables fit into.
-static Entry *new_table(void) {
-  Entry *table = to_virtual(next_frame);
+static Entry* new_table(void) {
+  Entry* table = to_virtual(next_frame);
   next_frame += kPageSize;
   memset(table, 0, kPageSize);
   return table;
 }
 
-static Entry *below(Entry *entry) {
+static Entry* below(Entry* entry) {
   if (*entry == 0) *entry = to_physical(new_table()) | kPresent | kWritable;
   return to_virtual(*entry & FRAME_MASK);
 }
 
 static void map_large(uintptr_t address, uintptr_t physical, Entry flags) {
-  Entry *pointers = below(&kernel_root[address >> 39 & 511]);
-  Entry *directory = below(&pointers[address >> 30 & 511]);
+  Entry* pointers = below(&kernel_root[address >> 39 & 511]);
+  Entry* directory = below(&pointers[address >> 30 & 511]);
   directory[address >> 21 & 511] = physical | flags | kPresent | kWritable | kLarge | kGlobal;
 }
 
@@ -52,7 +52,8 @@ uintptr_t kernel_space_init(uintptr_t memory_end) {
     map_large(DIRECT_MAP + base, base, no_execute);
   }
   map_large(DIRECT_MAP + APIC_ADDRESS, APIC_ADDRESS, kCacheDisable | no_execute);
-  // Code and variables share large pages here, so both rights are given; the 32-bit kernel is stricter.
+  // Code and variables share large pages here, so both rights are given; the 32-bit kernel is
+  // stricter.
   for (uintptr_t base = 0; base < to_physical(kernel_end); base += kLargePage) {
     map_large(KERNEL_LINKED + base, base, 0);
   }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Process-context identifiers: with them, a load of CR3 does not have to forget what the TLB holds of
-// other processes. Each process slot has a number of its own (AddressSpace.tag); 0 is the kernel's.
+// Process-context identifiers: with them, a load of CR3 does not have to forget what the TLB holds
+// of other processes. Each process slot has a number of its own (AddressSpace.tag); 0 is the
+// kernel's.
 #include "arch.h"
 #include "teach/space.h"
 
@@ -17,11 +18,11 @@ void pcid_init(void) {
   write_cr4(read_cr4() | kCr4Pcid);  // CR3 holds PCID 0 now, as it must
 }
 
-static uint64_t cr3_of(const AddressSpace *space) {
+static uint64_t cr3_of(const AddressSpace* space) {
   return to_physical(space->root) | (has_pcid ? space->tag : 0);
 }
 
-void space_load(AddressSpace *space) {
+void space_load(AddressSpace* space) {
   uint64_t cr3 = cr3_of(space);
   if (has_pcid && !space->stale) {
     write_cr3(cr3 | NO_FLUSH);
@@ -32,7 +33,7 @@ void space_load(AddressSpace *space) {
   space->stale = false;
 }
 
-void tlb_flush_space(const AddressSpace *space) {
+void tlb_flush_space(const AddressSpace* space) {
   if (!has_invpcid) {
     write_cr3(cr3_of(space));
     return;
@@ -40,8 +41,5 @@ void tlb_flush_space(const AddressSpace *space) {
   struct {
     uint64_t pcid, address;
   } descriptor = {space->tag, 0};
-  __asm__ volatile("invpcid %0, %1"
-                   :
-                   : "m"(descriptor), "r"((uint64_t)kSingleContext)
-                   : "memory");
+  __asm__ volatile("invpcid %0, %1" : : "m"(descriptor), "r"((uint64_t)kSingleContext) : "memory");
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// SYSCALL: the processor has put the return address into RCX and the flags into R11, and turned interrupts off, but
-// the stack is still the program's. GS leads to the kernel's own variables (struct EntryState in syscall_setup.c). The
-// stack gets the same frame as from a trap, so that the rest of the kernel sees no difference.
+// SYSCALL: the processor has put the return address into RCX and the flags into R11, and turned
+// interrupts off, but the stack is still the program's. GS leads to the kernel's own variables
+// (struct EntryState in syscall_setup.c). The stack gets the same frame as from a trap, so that
+// the rest of the kernel sees no difference.
 #include "registers.S.h"
 
 #define ENTRY_KERNEL_STACK 0

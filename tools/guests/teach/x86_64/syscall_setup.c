@@ -19,7 +19,8 @@ void syscall_init(void) {
   write_msr(MSR_STAR, (uint64_t)kUserBase << 48 | (uint64_t)kKernelCode << 32);
   write_msr(MSR_LSTAR, (uintptr_t)syscall_entry);
   // Cleared on entry; above all interrupts, since the stack is not the kernel's yet.
-  write_msr(MSR_SFMASK, kFlagsInterrupt | kFlagsTrap | kFlagsDirection | kFlagsNested | kFlagsAlignment);
+  write_msr(MSR_SFMASK,
+            kFlagsInterrupt | kFlagsTrap | kFlagsDirection | kFlagsNested | kFlagsAlignment);
   write_msr(MSR_GS_BASE, (uintptr_t)&entry_state);
   write_msr(MSR_KERNEL_GS_BASE, 0);  // the programs' GS
 }

@@ -21,7 +21,7 @@ enum { kApicGlobalEnable = 1 << 11, kCpuidApic = 1 << 9 };
 // Not calibrated: at 1 GHz, divided by 16, this is one second.
 enum { kApicCountsPerSecond = 62500000 };
 
-static volatile uint32_t *apic;
+static volatile uint32_t* apic;
 
 static void apic_write(unsigned offset, uint32_t value) { apic[offset / sizeof *apic] = value; }
 
