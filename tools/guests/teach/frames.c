@@ -16,6 +16,7 @@ static unsigned free_count;
 void frames_init(uintptr_t first_free, uintptr_t end) {
   for (uintptr_t frame = 0; frame < first_free; frame += kPageSize)
     references[frame / kPageSize] = 1;
+  if (end <= first_free) panic("too little memory");
   untouched = first_free;
   memory_end = end;
   free_count = (unsigned)((end - first_free) / kPageSize);

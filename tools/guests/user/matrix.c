@@ -4,9 +4,11 @@
 // which touches a new page for every element or two.
 #include "user/system.h"
 
+enum { kMaxSize = 4096 };
+
 int main(unsigned long size) {
   size_t elements = size * size;
-  uint32_t* a = map(3 * elements * sizeof *a);
+  uint32_t* a = size > kMaxSize ? NULL : map(3 * elements * sizeof *a);
   if (a == NULL) {
     print("matrix: no memory for size %lu\n", size);
     return 1;

@@ -30,6 +30,9 @@ extern Entry no_execute;
 #define USER_STACK_END 0x00007ffffffff000u
 enum { kMaxMemory = 1 << 30 };
 
+// The local APIC's page, where every processor starts with it.
+#define APIC_ADDRESS 0xfee00000u
+
 #define SYSTEM_CALL_VECTOR 0x80
 
 static inline void* to_virtual(uintptr_t physical) { return (void*)(physical + DIRECT_MAP); }

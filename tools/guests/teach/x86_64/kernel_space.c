@@ -8,9 +8,6 @@
 
 enum { kLargePage = 2 << 20 };
 
-// The local APIC's page, where every processor starts with it.
-#define APIC_ADDRESS 0xfee00000u
-
 extern char kernel_end[];  // kernel.ld
 
 Entry* kernel_root;

@@ -28,8 +28,9 @@ static void apic_write(unsigned offset, uint32_t value) { apic[offset / sizeof *
 static bool find_apic(void) {
   if (!(cpuid(1, 0).edx & kCpuidApic)) return false;
   uint64_t base = read_msr(kMsrApicBase);
-  if (!(base & kApicGlobalEnable)) return false;
-  apic = to_virtual(base & FRAME_MASK);  // kernel_space.c has mapped the usual place
+  // kernel_space.c has mapped the usual place only.
+  if (!(base & kApicGlobalEnable) || (base & FRAME_MASK) != APIC_ADDRESS) return false;
+  apic = to_virtual(APIC_ADDRESS);
   return true;
 }
 
