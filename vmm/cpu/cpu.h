@@ -8,6 +8,7 @@
 
 #include "gnomon/vmm/board.h"
 #include "gnomon/vmm/cpu_state.h"
+#include "gnomon/vmm/exits.h"
 #include "vmm/cpu/fault.h"
 #include "vmm/cpu/flags.h"
 #include "vmm/cpu/memory_path.h"
@@ -62,6 +63,7 @@ class Cpu {
   MemoryPath memory;
   uint64_t instructions = 0;  ///< executed so far
   Exit exit;
+  ExitCounts exits;           ///< what the VMM was asked to do
   bool attention = false;     ///< set by anyone: come back to the VMM at the end of this block
 
   // Derived by mode_changed().
