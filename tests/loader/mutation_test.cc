@@ -21,13 +21,19 @@ constexpr uint64_t kEdges[] = {0,           1,           3,           0xff,     
                                0x7fff'ffff, 0x8000'0000, 0xffff'f000, 0xffff'ffff, 0x1'0000'0000,
                                1ull << 52,  1ull << 63,  ~0ull - 15,  ~0ull};
 
+// Where the numbers are: in the setup header of a bzImage, at the front of others.
+size_t place_to_change(const std::vector<uint8_t>& image, Random& random) {
+  constexpr size_t kSetup = 0x1f1, kSetupBytes = 0x80;
+  if (random.percent(20)) return random.below(image.size());
+  if (image.size() > 1024) return kSetup + random.below(kSetupBytes);
+  return random.below(std::min<size_t>(image.size(), 0x100));
+}
+
 void mutate(std::vector<uint8_t>& image, Random& random) {
   const uint64_t changes = 1 + random.below(3);
   for (uint64_t i = 0; i < changes; ++i) {
     if (image.empty()) return;
-    // Headers are where the numbers are.
-    const size_t within = random.percent(80) ? std::min<size_t>(image.size(), 0x280) : image.size();
-    const size_t at = random.below(within);
+    const size_t at = place_to_change(image, random);
     switch (random.below(4)) {
       case 0: image[at] = static_cast<uint8_t>(random.next()); break;
       case 1: image[at] ^= static_cast<uint8_t>(1u << random.below(8)); break;
