@@ -16,7 +16,7 @@ const std::vector<Bind>& bindings() {
     std::vector<Bind> rows(ZYDIS_MNEMONIC_MAX_VALUE + 1, nullptr);
     for (const auto& part :
          {move_bindings(), arithmetic_bindings(), shift_bindings(), multiply_bindings(), bit_bindings(),
-          exchange_bindings(), branch_bindings(), stack_bindings(), string_bindings(),
+          exchange_bindings(), branch_bindings(), stack_bindings(),
           decimal_bindings(), x87_bindings(), sse_move_bindings(), sse_float_bindings(),
           sse_integer_bindings(), sensitive_bindings()}) {
       for (const Binding& b : part) rows[b.mnemonic] = b.bind;
@@ -24,6 +24,15 @@ const std::vector<Bind>& bindings() {
     return rows;
   }();
   return table;
+}
+
+// String instructions have a table of their own: MOVSD and CMPSD are SSE instructions, too.
+Bind binding_of(const Decoded& d) {
+  if (d.i.meta.category != ZYDIS_CATEGORY_STRINGOP) return bindings()[d.i.mnemonic];
+  for (const Binding& b : string_bindings()) {
+    if (b.mnemonic == d.i.mnemonic) return b.bind;
+  }
+  return nullptr;
 }
 
 const ZydisDecoder& decoder_for(uint8_t mode) {
@@ -158,7 +167,7 @@ unsigned decode(const uint8_t* bytes, unsigned available, uint8_t mode, DecodedO
   };
   if (!ZYAN_SUCCESS(status)) return undefined(1);
   fill_operands(d, op);
-  const Bind bind = bindings()[d.i.mnemonic];
+  const Bind bind = binding_of(d);
   if (bind == nullptr || !bind(d, op)) return undefined(d.i.length);
   if ((op.flags & op_flag::kMemory) != 0 && needs_check(mode, op.segment)) add_check(d, out);
   return d.i.length;

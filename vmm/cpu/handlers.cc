@@ -19,18 +19,6 @@ void check_segment(Cpu& cpu, const Op* op) {
 
 }  // namespace handlers
 
-namespace {
-void end(Cpu& cpu, const Op* op) { stop(cpu, op, ExitReason::kNone); }
-}  // namespace
-
-Op end_of_block(uint16_t offset, uint16_t number) {
-  Op op;
-  op.run = end;
-  op.offset = offset;
-  op.number = number;
-  return op;
-}
-
 bool may_access(const Cpu& cpu, unsigned segment, uint64_t offset, unsigned bytes, bool write) {
   if (segment == kNoSegment || cpu.code64()) return true;
   const Segment& s = cpu.state.segments[segment];

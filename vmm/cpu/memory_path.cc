@@ -93,6 +93,7 @@ bool MemoryPath::load_piece(uint64_t linear, unsigned size, uint64_t& value, Acc
     return true;
   }
   if (t.outcome == Outcome::kHostViolation && t.cause == HostCause::kMmio && t.level == 0) {
+    if (refuses_device()) return false;
     value = devices_.device_read(t.gpa, size);
     return true;
   }
@@ -161,6 +162,7 @@ bool MemoryPath::store_piece(uint64_t linear, unsigned size, uint64_t value, Pri
     return true;
   }
   if (t.outcome == Outcome::kHostViolation && t.cause == HostCause::kMmio && t.level == 0) {
+    if (refuses_device()) return false;
     devices_.device_write(t.gpa, size, value);
     return true;
   }

@@ -90,6 +90,16 @@ class MemoryPath {
     }
     return store_slow(linear, sizeof(T), value, privilege());
   }
+  /// Where `bytes` bytes at `linear` are, all in one page, if loads (stores) of them need no attention now and the software TLB
+  /// knows; else null.
+  const uint8_t* plain_load(uint64_t linear, uint64_t bytes) const {
+    const Entry& e = tables_[user_].read[index(linear)];
+    return e.tag == tag(linear + bytes - 1) ? host(e, linear) : nullptr;
+  }
+  uint8_t* plain_store(uint64_t linear, uint64_t bytes) const {
+    const Entry& e = tables_[user_].write[index(linear)];
+    return e.tag == tag(linear + bytes - 1) ? host(e, linear) : nullptr;
+  }
   /// Loads what a store to the same bytes will follow: faults as a store does.
   template <class T>
   bool load_for_store(uint64_t linear, T& value) {
@@ -116,6 +126,10 @@ class MemoryPath {
 
   Fault fault;                     ///< of the last access that failed
   bool fetch_from_device = false;  ///< the last fetch that failed met no fault, but no RAM
+  /// When false, an access to a device fails before it has reached it, and sets `device_refused`: the executor then repeats the
+  /// instruction alone, so that the device sees the right time.
+  bool devices_allowed = true;
+  bool device_refused = false;
   bool host_failed = false;        ///< the host could not give the guest its memory: the machine must stop
 
   /// Drops everything from the software TLB.
@@ -151,6 +165,7 @@ class MemoryPath {
   bool store_slow(uint64_t linear, unsigned size, uint64_t value, Privilege by);
   bool store_piece(uint64_t linear, unsigned size, uint64_t value, Privilege by);
   bool failed(const Translation& t, uint64_t linear);
+  bool refuses_device() { return device_refused = !devices_allowed; }
   void keep(Entry& e, uint64_t linear, const Translation& t);
   uint64_t wrap(uint64_t linear) const;
 
