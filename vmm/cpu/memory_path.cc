@@ -90,11 +90,6 @@ bool MemoryPath::failed(const Translation& t, uint64_t linear) {
   return false;
 }
 
-bool MemoryPath::refuse_device() {
-  wants_device = true;
-  return false;
-}
-
 void MemoryPath::keep(Entry& e, uint64_t linear, const Translation& t) {
   if (exact_ || !t.cacheable || t.trapped) return;
   e.tag = tag(linear);
@@ -135,7 +130,7 @@ bool MemoryPath::load_piece(uint64_t linear, unsigned size, uint64_t& value, Acc
     return true;
   }
   if (t.outcome == Outcome::kHostViolation && t.cause == HostCause::kMmio && t.level == 0) {
-    if (!devices_allowed_) return refuse_device();
+    if (refuses_device()) return false;
     value = devices_.device_read(t.gpa, size);
     return true;
   }
@@ -201,7 +196,7 @@ bool MemoryPath::store_piece(uint64_t linear, unsigned size, uint64_t value, Pri
     return true;
   }
   if (t.outcome == Outcome::kHostViolation && t.cause == HostCause::kMmio && t.level == 0) {
-    if (!devices_allowed_) return refuse_device();
+    if (refuses_device()) return false;
     devices_.device_write(t.gpa, size, value);
     return true;
   }
