@@ -51,10 +51,8 @@ Rtc::Rtc(Clock& clock, const Options& options, IrqLine irq)
   fill_memory();
 }
 
-// The clock goes on: it has a battery.
+// The clock goes on: it has a battery. A time that was being set is forgotten.
 void Rtc::reset() {
-  settle();
-  if (is_set()) take_time();
   fill_memory();
   index_ = 0;
   settled_ns_ = clock_->now();
@@ -243,12 +241,12 @@ void Rtc::write_cell(uint8_t index, uint8_t value) {
   if (index == kA) value &= 0x7f;
   if (index == kB && (value & kSet) != 0) value &= static_cast<uint8_t>(~kUf);  // SET clears UIE
   cells_[index] = value;
-  if (is_set()) return;
   if (was_held && !divider_held(cells_[kA])) {
     // The divider starts anew: the first update comes half a second later.
     start_seconds_ = seconds_at(clock_->now());
     start_ns_ = clock_->now() - kNsPerSecond / 2;
   }
+  if (is_set()) return;
   // A change of the data mode or the hour format alone changes how the same bytes are read.
   if (was_set || is_time(index)) take_time();
 }
