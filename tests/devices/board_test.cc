@@ -88,11 +88,12 @@ std::vector<std::vector<uint64_t>> rows(const std::vector<MemoryRange>& map) {
 
 TEST(Boards, MemoryMaps) {
   const uint64_t gib = 1u << 30;
-  EXPECT_THAT(rows(BoardFixture(options_for("pc", 5 * gib)).board->memory_map()),
-              ElementsAre(ElementsAre(0, 0x9'fc00, 1), ElementsAre(0x9'fc00, 0xa'0000, 2),
-                          ElementsAre(0xa'0000, 0x10'0000, 2), ElementsAre(0x10'0000, 3 * gib, 1),
-                          ElementsAre(0xfec0'0000, 0xfec0'1000, 2),
-                          ElementsAre(0xfee0'0000, 0xfee0'1000, 2), ElementsAre(4 * gib, 6 * gib, 1)));
+  EXPECT_THAT(
+      rows(BoardFixture(options_for("pc", 5 * gib)).board->memory_map()),
+      ElementsAre(ElementsAre(0, 0x9'fc00, 1), ElementsAre(0x9'fc00, 0xa'0000, 2),
+                  ElementsAre(0xa'0000, 0x10'0000, 2), ElementsAre(0x10'0000, 3 * gib, 1),
+                  ElementsAre(0xfec0'0000, 0xfec0'1000, 2),
+                  ElementsAre(0xfee0'0000, 0xfee0'1000, 2), ElementsAre(4 * gib, 6 * gib, 1)));
   EXPECT_THAT(rows(BoardFixture(options_for("pc", 64u << 20)).board->memory_map())[3],
               ElementsAre(0x10'0000, 64u << 20, 1));
   EXPECT_THAT(rows(BoardFixture(options_for("minimal", 5 * gib)).board->memory_map()),
@@ -110,7 +111,8 @@ TEST(PcBoard, MpTableIsFoundInBothPlacesAndAddsUp) {
     EXPECT_EQ(ram.get<uint16_t>(0x413), 639);
     unsigned found = 0;
     uint32_t where = 0;
-    for (const auto& [from, to] : {std::pair<uint64_t, uint64_t>{ebda, ebda + 1024}, {0xf'0000, 0x10'0000}}) {
+    for (const auto& [from, to] :
+         {std::pair<uint64_t, uint64_t>{ebda, ebda + 1024}, {0xf'0000, 0x10'0000}}) {
       for (uint64_t at = from; at < to; at += 16) {
         const auto pointer = ram.bytes(at, 16);
         if (std::memcmp(pointer.data(), "_MP_", 4) != 0) continue;

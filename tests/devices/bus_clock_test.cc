@@ -32,8 +32,8 @@ TEST(IoBus, WholeAccessesReachTheHandlerAndOthersAreMadeOfBytes) {
   EXPECT_EQ(bus.read(0x15, 4), 0xffffff88u);
   EXPECT_EQ(bus.read(0x0f, 2), 0x88ffu) << "begins before the region";
   EXPECT_EQ(bus.read(0x1000, 8), ~uint64_t{0});
-  EXPECT_THAT(low.accesses, ElementsAre(ElementsAre(0, 4, 3), ElementsAre(3, 1, 1),
-                                        ElementsAre(0, 1, 0)));
+  EXPECT_THAT(low.accesses,
+              ElementsAre(ElementsAre(0, 4, 3), ElementsAre(3, 1, 1), ElementsAre(0, 1, 0)));
   EXPECT_THAT(high.accesses, ElementsAre(ElementsAre(0, 1, 1), ElementsAre(1, 1, 0)));
   low.accesses.clear();
   bus.write(0x12, 4, 0xaabbccdd);
@@ -90,7 +90,8 @@ TEST(Clock, FiresInOrderOfTimeEachAtItsOwnTime) {
 
 TEST(Rate, TicksAndTimesAreInverse) {
   constexpr uint64_t kHz = 1'193'182;
-  for (uint64_t tick : {uint64_t{0}, uint64_t{1}, uint64_t{2}, kHz - 1, kHz, kHz + 1, kHz * 1000 + 7}) {
+  for (uint64_t tick :
+       {uint64_t{0}, uint64_t{1}, uint64_t{2}, kHz - 1, kHz, kHz + 1, kHz * 1000 + 7}) {
     const uint64_t ns = time_of_tick(tick, kHz);
     EXPECT_EQ(ticks_at(ns, kHz), tick);
     if (tick != 0) EXPECT_EQ(ticks_at(ns - 1, kHz), tick - 1);

@@ -42,14 +42,17 @@ class Driver : public BoardFixture {
   void lba28(uint64_t sector, unsigned count, unsigned unit = 0) {
     out(0x1f6, 0xe0 | unit << 4 | (sector >> 24 & 15));
     out(0x1f2, count & 0xff);
-    for (unsigned i = 0; i < 3; ++i) out(static_cast<uint16_t>(0x1f3 + i), sector >> (8 * i) & 0xff);
+    for (unsigned i = 0; i < 3; ++i)
+      out(static_cast<uint16_t>(0x1f3 + i), sector >> (8 * i) & 0xff);
   }
   void lba48(uint64_t sector, unsigned count, unsigned unit = 0) {
     out(0x1f6, 0x40 | unit << 4);
     out(0x1f2, count >> 8 & 0xff);
-    for (unsigned i = 0; i < 3; ++i) out(static_cast<uint16_t>(0x1f3 + i), sector >> (8 * i + 24) & 0xff);
+    for (unsigned i = 0; i < 3; ++i)
+      out(static_cast<uint16_t>(0x1f3 + i), sector >> (8 * i + 24) & 0xff);
     out(0x1f2, count & 0xff);
-    for (unsigned i = 0; i < 3; ++i) out(static_cast<uint16_t>(0x1f3 + i), sector >> (8 * i) & 0xff);
+    for (unsigned i = 0; i < 3; ++i)
+      out(static_cast<uint16_t>(0x1f3 + i), sector >> (8 * i) & 0xff);
   }
   void command(uint8_t code) { out(0x1f7, code); }
 
@@ -257,7 +260,8 @@ void random_transfers(uint64_t seed, bool write_through) {
   for (int step = 0; step < 800; ++step) {
     const unsigned unit = static_cast<unsigned>(random.below(2));
     const unsigned sector = static_cast<unsigned>(random.below(kSectors));
-    const unsigned count = static_cast<unsigned>(1 + random.below(std::min(40u, kSectors - sector)));
+    const unsigned count =
+        static_cast<unsigned>(1 + random.below(std::min(40u, kSectors - sector)));
     const bool ext = random.below(2) != 0, wide = random.below(2) != 0;
     const bool in_blocks = multiple[unit] != 0 && random.below(2) != 0;
     ext ? d.lba48(sector, count, unit) : d.lba28(sector, count, unit);
@@ -316,8 +320,9 @@ TEST(Ide, ImagesThatCannotBeDisks) {
   EXPECT_NE(error(directory.path("missing")).message().find("missing"), absl::string_view::npos);
   EXPECT_EQ(error(directory.put("empty", "")).code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(error(directory.path().string()).code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(create_board(with_disks(std::vector<std::string>(5, "x")), clock, control).status().code(),
-            absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(
+      create_board(with_disks(std::vector<std::string>(5, "x")), clock, control).status().code(),
+      absl::StatusCode::kInvalidArgument);
 }
 
 TEST(Ide, ImageThatShrinksReadsZerosAndPaddingIsWritten) {

@@ -20,7 +20,12 @@ BoardOptions two_cpus() {
 
 class IoApicTest : public ::testing::Test, public BoardFixture {
  protected:
-  IoApicTest() : BoardFixture(two_cpus()), bus(control), first(0, clock, bus), second(1, clock, bus), chip(bus, 2) {
+  IoApicTest()
+      : BoardFixture(two_cpus()),
+        bus(control),
+        first(0, clock, bus),
+        second(1, clock, bus),
+        chip(bus, 2) {
     bus.attach(first);
     bus.attach(second);
     bus.attach(chip);
@@ -50,7 +55,8 @@ TEST_F(IoApicTest, Registers) {
   EXPECT_EQ(read(1), 0x0017'0011u);
   write(0, 0xff00'0000);
   EXPECT_EQ(read(0), 0x0f00'0000u);
-  for (unsigned pin = 0; pin < 24; ++pin) EXPECT_EQ(read(static_cast<uint8_t>(0x10 + 2 * pin)), kMasked);
+  for (unsigned pin = 0; pin < 24; ++pin)
+    EXPECT_EQ(read(static_cast<uint8_t>(0x10 + 2 * pin)), kMasked);
   entry(5, 0xffff'ffff, 0xffff'ffff);
   EXPECT_EQ(read(0x1a), 0x0001'afffu) << "status, remote IRR and reserved bits are not written";
   EXPECT_EQ(read(0x1b), 0xff00'0000u);

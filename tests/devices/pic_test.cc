@@ -56,7 +56,11 @@ TEST(PicPriority, AgreesWithTheNaiveRuleOnEveryState) {
 
 class PicTest : public ::testing::Test {
  protected:
-  PicTest() : pic([this](bool high) { intr = high; ++changes; }) {}
+  PicTest()
+      : pic([this](bool high) {
+          intr = high;
+          ++changes;
+        }) {}
   void init(uint8_t icw4 = 1) {
     out(0x20, {0x11});
     out(0x21, {0x20, 0x04, icw4, 0x00});
@@ -255,8 +259,13 @@ TEST_F(PicTest, RandomOperationsKeepTheOutputRight) {
         if (intr) pic.acknowledge();
         break;
       case 3: out(random.below(2) != 0 ? 0x20 : 0xa0, {0x20}); break;
-      case 4: out(random.below(2) != 0 ? 0x21 : 0xa1, {static_cast<uint8_t>(random.next() & random.next())}); break;
-      default: out(random.below(2) != 0 ? 0x20 : 0xa0, {static_cast<uint8_t>(0x60 | random.below(8))}); break;
+      case 4:
+        out(random.below(2) != 0 ? 0x21 : 0xa1,
+            {static_cast<uint8_t>(random.next() & random.next())});
+        break;
+      default:
+        out(random.below(2) != 0 ? 0x20 : 0xa0, {static_cast<uint8_t>(0x60 | random.below(8))});
+        break;
     }
     PicPriorities master;
     master.requests = irr(0x20);

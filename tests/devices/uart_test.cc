@@ -17,7 +17,9 @@ class UartTest : public ::testing::Test {
                line = high;
              }) {}
   uint8_t in(uint16_t offset) { return uart.read_port(static_cast<uint16_t>(0x3f8 + offset)); }
-  void out(uint16_t offset, uint8_t v) { uart.write_port(static_cast<uint16_t>(0x3f8 + offset), v); }
+  void out(uint16_t offset, uint8_t v) {
+    uart.write_port(static_cast<uint16_t>(0x3f8 + offset), v);
+  }
 
   std::string sent;
   bool line = false;

@@ -24,10 +24,9 @@ using namespace gnomon::vmm;
 // Where devices are; a few accesses go elsewhere.
 constexpr struct {
   uint16_t base, count;
-} kPorts[] = {{0x20, 2},   {0xa0, 2},   {0x4d0, 2},  {0x40, 4},   {0x60, 5},   {0x70, 2},
-              {0x80, 20},  {0xe9, 1},   {0xf4, 4},   {0x1f0, 8},  {0x170, 8},  {0x3f6, 1},
-              {0x376, 1},  {0x3b4, 12}, {0x3c0, 32}, {0x3f8, 8},  {0x510, 2},  {0x604, 2},
-              {0xcf8, 8},  {0x1f0, 1},  {0x1f7, 1}};
+} kPorts[] = {{0x20, 2},   {0xa0, 2},  {0x4d0, 2}, {0x40, 4},  {0x60, 5},  {0x70, 2},  {0x80, 20},
+              {0xe9, 1},   {0xf4, 4},  {0x1f0, 8}, {0x170, 8}, {0x3f6, 1}, {0x376, 1}, {0x3b4, 12},
+              {0x3c0, 32}, {0x3f8, 8}, {0x510, 2}, {0x604, 2}, {0xcf8, 8}, {0x1f0, 1}, {0x1f7, 1}};
 
 class Program {
  public:
@@ -106,7 +105,8 @@ uint64_t run(const uint8_t* data, size_t size) {
       case 3: {  // registers of either APIC are at multiples of 16
         const uint8_t where = p.byte();
         const uint64_t base = where >= 0xf0 ? 0xfec0'0000 : 0xfee0'0000;
-        const uint64_t offset = where >= 0xf0 ? where % 2 * 16u : where % 64 * 16u + (where >= 0xe0 ? where % 4 : 0);
+        const uint64_t offset =
+            where >= 0xf0 ? where % 2 * 16u : where % 64 * 16u + (where >= 0xe0 ? where % 4 : 0);
         if ((op & 1) != 0) {
           board.device_memory().write(base + offset, where >= 0xe0 ? width : 4, p.number(4), cpu);
         } else {

@@ -7,18 +7,44 @@
 namespace gnomon::vmm {
 namespace {
 
-constexpr uint8_t kErr = 0x01, kDrq = 0x08, kSeekComplete = 0x10, kDeviceFault = 0x20, kReady = 0x40;
+constexpr uint8_t kErr = 0x01, kDrq = 0x08, kSeekComplete = 0x10, kDeviceFault = 0x20,
+                  kReady = 0x40;
 constexpr uint8_t kAborted = 0x04, kIdNotFound = 0x10, kUncorrectable = 0x40;
 constexpr uint8_t kLbaBit = 0x40;
 
 enum : uint8_t {
-  kNop = 0x00, kDeviceReset = 0x08, kRecalibrate = 0x10, kReadSectors = 0x20, kReadSectorsOnce = 0x21,
-  kReadSectorsExt = 0x24, kReadNativeMaxExt = 0x27, kReadMultipleExt = 0x29, kWriteSectors = 0x30,
-  kWriteSectorsOnce = 0x31, kWriteSectorsExt = 0x34, kWriteMultipleExt = 0x39, kVerify = 0x40,
-  kVerifyOnce = 0x41, kVerifyExt = 0x42, kSeek = 0x70, kDiagnostic = 0x90, kInitParameters = 0x91,
-  kReadMultiple = 0xc4, kWriteMultiple = 0xc5, kSetMultiple = 0xc6, kStandbyNow = 0xe0,
-  kIdleNow = 0xe1, kStandby = 0xe2, kIdle = 0xe3, kCheckPower = 0xe5, kSleep = 0xe6, kFlush = 0xe7,
-  kFlushExt = 0xea, kIdentify = 0xec, kSetFeatures = 0xef, kReadNativeMax = 0xf8,
+  kNop = 0x00,
+  kDeviceReset = 0x08,
+  kRecalibrate = 0x10,
+  kReadSectors = 0x20,
+  kReadSectorsOnce = 0x21,
+  kReadSectorsExt = 0x24,
+  kReadNativeMaxExt = 0x27,
+  kReadMultipleExt = 0x29,
+  kWriteSectors = 0x30,
+  kWriteSectorsOnce = 0x31,
+  kWriteSectorsExt = 0x34,
+  kWriteMultipleExt = 0x39,
+  kVerify = 0x40,
+  kVerifyOnce = 0x41,
+  kVerifyExt = 0x42,
+  kSeek = 0x70,
+  kDiagnostic = 0x90,
+  kInitParameters = 0x91,
+  kReadMultiple = 0xc4,
+  kWriteMultiple = 0xc5,
+  kSetMultiple = 0xc6,
+  kStandbyNow = 0xe0,
+  kIdleNow = 0xe1,
+  kStandby = 0xe2,
+  kIdle = 0xe3,
+  kCheckPower = 0xe5,
+  kSleep = 0xe6,
+  kFlush = 0xe7,
+  kFlushExt = 0xea,
+  kIdentify = 0xec,
+  kSetFeatures = 0xef,
+  kReadNativeMax = 0xf8,
 };
 
 }  // namespace
@@ -77,8 +103,8 @@ bool IdeDrive::locate(Addressing addressing) {
   const uint64_t low = r[kLbaLow] | uint64_t{r[kLbaMid]} << 8 | uint64_t{r[kLbaHigh]} << 16;
   if (addressing == Addressing::kLba48) {
     const auto& p = previous_;
-    sector_ = low | uint64_t{p[kLbaLow]} << 24 | uint64_t{p[kLbaMid]} << 32 |
-              uint64_t{p[kLbaHigh]} << 40;
+    sector_ =
+        low | uint64_t{p[kLbaLow]} << 24 | uint64_t{p[kLbaMid]} << 32 | uint64_t{p[kLbaHigh]} << 40;
     left_ = r[kCount] | uint32_t{p[kCount]} << 8;
     if (left_ == 0) left_ = 65536;
   } else {
@@ -180,7 +206,8 @@ void IdeDrive::write_block() {
       return;
     }
     const absl::Status status = image_->write(
-        sector_, absl::MakeConstSpan(&buffer_[i * DiskImage::kSectorBytes], DiskImage::kSectorBytes));
+        sector_,
+        absl::MakeConstSpan(&buffer_[i * DiskImage::kSectorBytes], DiskImage::kSectorBytes));
     if (!status.ok()) {
       note(status);
       show_position(sector_);
@@ -253,8 +280,8 @@ void IdeDrive::initialize_parameters() {
     fail(kAborted);
     return;
   }
-  geometry_ = translated_geometry(image_->sectors(), (registers_[kDevice] & 15u) + 1,
-                                  registers_[kCount]);
+  geometry_ =
+      translated_geometry(image_->sectors(), (registers_[kDevice] & 15u) + 1, registers_[kCount]);
   finish();
 }
 
