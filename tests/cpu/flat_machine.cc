@@ -55,6 +55,7 @@ uint8_t* FlatMachine::ram(uint64_t address) {
 }
 
 void FlatMachine::load(absl::Span<const uint8_t> code) {
+  code_.code_written(ram(kCode), static_cast<unsigned>(code.size()));
   std::memcpy(ram(kCode), code.data(), code.size());
   cpu_->memory.flush();
   cpu_->rip = cpu_->real_mode() ? 0 : kCode;
