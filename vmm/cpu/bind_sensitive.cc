@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "vmm/cpu/cpu.h"
 #include "vmm/cpu/decode.h"
+#include "vmm/cpu/sensitive.h"
 
 // What goes to the VMM (vmm/trap): privileged instructions, those that show or change what only the VMM
 // may know (Popek and Goldberg's sensitive ones), and those that may change how code is decoded.
@@ -7,10 +9,76 @@
 namespace gnomon::vmm {
 namespace {
 
-bool to_vmm(const Decoded&, Op& op) {
+// The effective operand size by prefixes and mode alone.
+uint8_t effective_size(const Decoded& d) {
+  const unsigned bits = d.mode & code_mode::kBits;
+  const bool prefix = (d.i.attributes & ZYDIS_ATTRIB_HAS_OPERANDSIZE) != 0;
+  if (bits == code_mode::k64 && (d.i.attributes & ZYDIS_ATTRIB_HAS_REX) != 0 && d.i.raw.rex.W != 0) return 8;
+  if (bits == code_mode::k16) return prefix ? 4 : 2;
+  return prefix ? 2 : 4;
+}
+
+uint8_t operand_size(const Decoded& d) {
+  const bool long64 = (d.mode & code_mode::kBits) == code_mode::k64;
+  const uint8_t effective = effective_size(d);
+  switch (d.i.mnemonic) {
+    case ZYDIS_MNEMONIC_IN: return static_cast<uint8_t>(d.bytes(0));
+    case ZYDIS_MNEMONIC_OUT: return static_cast<uint8_t>(d.bytes(1));
+    case ZYDIS_MNEMONIC_INSB:
+    case ZYDIS_MNEMONIC_OUTSB: return 1;
+    case ZYDIS_MNEMONIC_INSW:
+    case ZYDIS_MNEMONIC_OUTSW:
+    case ZYDIS_MNEMONIC_PUSHF:
+    case ZYDIS_MNEMONIC_POPF:
+    case ZYDIS_MNEMONIC_IRET: return 2;
+    case ZYDIS_MNEMONIC_INSD:
+    case ZYDIS_MNEMONIC_OUTSD:
+    case ZYDIS_MNEMONIC_PUSHFD:
+    case ZYDIS_MNEMONIC_POPFD:
+    case ZYDIS_MNEMONIC_IRETD: return 4;
+    case ZYDIS_MNEMONIC_PUSHFQ:
+    case ZYDIS_MNEMONIC_POPFQ:
+    case ZYDIS_MNEMONIC_IRETQ: return 8;
+    case ZYDIS_MNEMONIC_PUSH:
+    case ZYDIS_MNEMONIC_POP: return long64 && effective == 4 ? 8 : effective;
+    default: return effective;
+  }
+}
+
+uint8_t kind_of_register(ZydisRegister r) {
+  switch (ZydisRegisterGetClass(r)) {
+    case ZYDIS_REGCLASS_SEGMENT: return sensitive_form::kSegment;
+    case ZYDIS_REGCLASS_CONTROL: return sensitive_form::kControl;
+    case ZYDIS_REGCLASS_DEBUG: return sensitive_form::kDebug;
+    default: return 0;
+  }
+}
+
+bool to_vmm(const Decoded& d, Op& op) {
   op.run = handlers::sensitive;
   op.flags |= op_flag::kEnds;
   op.flags &= static_cast<uint8_t>(~op_flag::kMemory);  // the VMM checks segments itself
+  op.r3 = 0;
+  for (unsigned n = 0; n < d.visible(); ++n) {
+    const ZydisDecodedOperand& o = d.operand(n);
+    switch (o.type) {
+      case ZYDIS_OPERAND_TYPE_MEMORY: op.r3 |= sensitive_form::kMemory; break;
+      case ZYDIS_OPERAND_TYPE_IMMEDIATE: op.r3 |= sensitive_form::kImmediate; break;
+      case ZYDIS_OPERAND_TYPE_POINTER:
+        op.r3 |= sensitive_form::kPointer;
+        op.imm = o.ptr.offset;
+        op.disp = o.ptr.segment;
+        break;
+      case ZYDIS_OPERAND_TYPE_REGISTER: {
+        const uint8_t kind = kind_of_register(o.reg.value);
+        op.r3 |= kind;
+        if (kind != 0 && n == 1) op.r3 |= sensitive_form::kFrom;
+        break;
+      }
+      default: break;
+    }
+  }
+  op.size = operand_size(d);
   return true;
 }
 

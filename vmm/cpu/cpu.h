@@ -8,6 +8,7 @@
 
 #include "gnomon/vmm/board.h"
 #include "gnomon/vmm/cpu_state.h"
+#include "gnomon/vmm/exits.h"
 #include "vmm/cpu/fault.h"
 #include "vmm/cpu/flags.h"
 #include "vmm/cpu/memory_path.h"
@@ -25,6 +26,7 @@ enum class ExitReason : uint8_t {
   kInstruction,  ///< a sensitive instruction: `op`, not executed; RIP is its
   kFault,        ///< an exception: `fault`; RIP is that of the instruction
   kTrap,         ///< a debug trap after an instruction (single step): RIP is that of the next one
+  kDevice,       ///< between executor and handlers only: start the instruction again, on its own
   kAttention,    ///< Cpu::attention was set: a device may want an interrupt
   kBreakpoint,   ///< of a debugger, before the instruction at RIP
   kHostFailed,   ///< the host has no memory for the guest
@@ -61,12 +63,15 @@ class Cpu {
   MemoryPath memory;
   uint64_t instructions = 0;  ///< executed so far
   Exit exit;
+  ExitCounts exits;           ///< what the VMM was asked to do
   bool attention = false;     ///< set by anyone: come back to the VMM at the end of this block
 
   // Derived by mode_changed().
   std::array<uint64_t, 8> bases{};  ///< of segments, [kNoSegment] 0
   uint64_t linear_mask = 0xffff'ffff;
   uint8_t mode = 0;                 ///< code_mode
+  /// Vectors that instructions of a kind raise because of CR0.EM, MP, TS and CR4.OSFXSR; 0: none.
+  uint8_t sse_fault = 0, mmx_fault = 0, x87_fault = 0, wait_fault = 0;
 
   const Controls& controls() const { return memory.mmu().controls(); }
   Vcpu<Backend>& mmu() { return memory.mmu(); }
@@ -83,7 +88,7 @@ class Cpu {
     state.cpl = static_cast<uint8_t>(cpl);
     memory.set_user(cpl == 3);
   }
-  /// To be called after any change of segments, CR0.PE, EFER.LMA, RFLAGS.VM.
+  /// To be called after any change of segments, CR0, CR4, EFER.LMA, RFLAGS.VM.
   void mode_changed();
   /// Everything in one place, for others to see; and back.
   CpuState snapshot() const;

@@ -68,7 +68,10 @@ absl::Span<const Binding> decimal_bindings();
 absl::Span<const Binding> x87_bindings();
 absl::Span<const Binding> sse_move_bindings();
 absl::Span<const Binding> sse_float_bindings();
+absl::Span<const Binding> sse_convert_bindings();
 absl::Span<const Binding> sse_integer_bindings();
+absl::Span<const Binding> sse_shuffle_bindings();
+absl::Span<const Binding> fpu_state_bindings();
 absl::Span<const Binding> sensitive_bindings();
 
 /// For forms of other instructions that go to the VMM, too (MOV to CR3, far CALL, POP SS, …): binds `op` so and

@@ -51,6 +51,7 @@ void Interp::run(Cpu& cpu, uint64_t until) {
   cpu.exit = Exit{};
   cpu.memory.check_requests();
   const bool exact = cpu.memory.exact();
+  bool alone = false;  // the next instruction accesses a device
   while (cpu.instructions < until) {
     if (cpu.attention) [[unlikely]] {
       cpu.exit.reason = ExitReason::kAttention;
@@ -60,15 +61,23 @@ void Interp::run(Cpu& cpu, uint64_t until) {
     if (!breakpoints_.empty() && at_breakpoint(cpu)) [[unlikely]] return;
     code_.make_room();
     const bool traps = (cpu.state.rflags & flag::kTF) != 0;
-    const bool single = traps || exact || !breakpoints_.empty();
+    const bool single = traps || exact || alone || !breakpoints_.empty();
     Block* block = find(cpu, single ? cpu.mode | code_mode::kSingle : cpu.mode);
     if (block != nullptr && block->instructions > until - cpu.instructions) [[unlikely]] {
       block = find(cpu, cpu.mode | code_mode::kSingle);
     }
     if (block == nullptr) [[unlikely]] return;
+    cpu.memory.set_devices_allowed((block->mode & code_mode::kSingle) != 0);
     cpu.gpr[kBlockStart] = cpu.rip;
     const uint64_t before = cpu.instructions;
     block->ops->run(cpu, block->ops);
+    cpu.memory.set_devices_allowed(true);  // for the VMM: the count of instructions is exact now
+    alone = cpu.exit.reason == ExitReason::kDevice;
+    if (alone) [[unlikely]] {
+      cpu.exit = Exit{};
+      cpu.memory.wants_device = false;
+      continue;
+    }
     if (cpu.exit.reason != ExitReason::kNone) return;
     if (traps && cpu.instructions != before) [[unlikely]] {
       cpu.exit.reason = ExitReason::kTrap;

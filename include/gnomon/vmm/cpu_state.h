@@ -77,6 +77,11 @@ struct Msrs {
   uint64_t sysenter_cs = 0, sysenter_esp = 0, sysenter_eip = 0;
   uint64_t pat = 0x0007040600070406, misc_enable = 1, tsc_aux = 0;
   uint64_t tsc_offset = 0;  ///< TSC = time stamp of the machine + this
+  /// Memory types: kept for the guest, without effect. Base and mask of each variable range; the fixed ranges in the
+  /// order of their numbers (250H, 258H, 259H, 268H to 26FH).
+  uint64_t mtrr_default = 0;
+  std::array<uint64_t, 16> mtrr_variable{};
+  std::array<uint64_t, 11> mtrr_fixed{};
   friend bool operator==(const Msrs&, const Msrs&) = default;
 };
 
