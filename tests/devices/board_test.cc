@@ -241,7 +241,7 @@ TEST(PcBoard, WaysOutAndConsoles) {
   pc.out(0xf4, 3);
   pc.out16(0xf4, 0x10);
   pc.out32(0xf4, 0);
-  EXPECT_EQ(pc.control.take(), "exit 7; exit 33; exit 1");
+  EXPECT_EQ(pc.control.take(), "exit 3; exit 16; exit 0");
   pc.out16(0x604, 0x2000);
   pc.out16(0x604, 0x1);
   EXPECT_EQ(pc.control.take(), "exit 0");
@@ -283,7 +283,7 @@ TEST(MinimalBoard, SerialTimerAndExit) {
   EXPECT_EQ(board.take_interrupt(), 0x24);
   EXPECT_EQ(board.in(0x3f8), 'k');
   board.out(0xf4, 0);
-  EXPECT_EQ(board.control.take(), "exit 1");
+  EXPECT_EQ(board.control.take(), "exit 0");
   EXPECT_EQ(board.board->apic_base(0), 0u);
   EXPECT_FALSE(board.board->set_apic_base(0, 0xfee0'0900));
   EXPECT_EQ(board.board->keyboard_input("x"), 0u);

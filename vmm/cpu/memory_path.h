@@ -57,6 +57,7 @@ class MemoryPath {
   void set_user(bool user) {
     user_ = user;
     current_ = &tables_[user];
+    if (mmu_.controls().ac) [[unlikely]] alignment_changed();
   }
   bool user() const { return user_; }
   Privilege privilege() const { return user_ ? Privilege::kUser : Privilege::kSupervisor; }
@@ -169,6 +170,9 @@ class MemoryPath {
   void invlpg(uint64_t linear);
   bool invpcid(InvpcidType type, uint64_t pcid, uint64_t linear);
 
+  /// After a change of RFLAGS.AC: alignment may be checked now.
+  void alignment_changed();
+
   /// Drops everything from the software TLB.
   void flush();
   /// After INVLPG.
@@ -203,6 +207,7 @@ class MemoryPath {
   bool store_slow(uint64_t linear, unsigned size, uint64_t value, Privilege by);
   bool store_piece(uint64_t linear, unsigned size, uint64_t value, Privilege by);
   bool failed(const Translation& t, uint64_t linear);
+  bool misaligned(uint64_t linear, unsigned size, Privilege by);
   bool refuses_device() { return device_refused = !devices_allowed; }
   void keep(Entry& e, uint64_t linear, const Translation& t);
   uint64_t wrap(uint64_t linear) const;
@@ -214,6 +219,7 @@ class MemoryPath {
   MemoryObserver* observer_ = nullptr;
   bool user_ = false;
   bool exact_ = false;
+  bool checks_alignment_ = false;  // then the tables stay empty
   bool has_large_ = false;     // something in the tables is part of a large page
   uint64_t generation_ = 1;    // 1 to 4095
   uint64_t epoch_ = 1;
