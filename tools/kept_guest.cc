@@ -12,6 +12,7 @@ namespace {
 
 constexpr uint64_t kPage = 4096;
 constexpr unsigned kWord = 8;
+constexpr size_t kMostDevices = 64;  // no replay takes more
 constexpr uint64_t kRoot = ~cr3::kNoFlush & ~(kPage - 1);  // of CR3
 // More than the tables of a guest with 64G of memory, all in pages of 4K, need twice over.
 constexpr size_t kMostWords = size_t{1} << 25;
@@ -111,6 +112,11 @@ absl::Status KeptGuest::pass(const TraceEvent& event) {
       break;
     case EventKind::kSwitch: running_ = event.thread; break;
     case EventKind::kTableWrite: store(event.address, event.flags, event.value); break;
+    case EventKind::kStoreValue: store(event.extra, event.flags & 15, event.value); break;
+    case EventKind::kContents: store(event.address, kWord, event.value); break;
+    case EventKind::kDevices:
+      if (devices_.size() < kMostDevices) devices_.push_back(event);
+      break;
     case EventKind::kTableRead:
       if (in_memory(event.address, 1)) use(event.address & ~(kPage - 1));
       break;
@@ -154,6 +160,7 @@ std::vector<uint64_t> KeptGuest::loads_of(const Processor& processor) {
 absl::Status KeptGuest::write(TraceWriter& writer, uint64_t& events) const {
   Out out(writer);
   if (guest_) out.add(*guest_);
+  for (const TraceEvent& event : devices_) out.add(event);
   for (const uint64_t page : pages_) {
     const auto first = words_.lower_bound(page);
     const auto end = words_.lower_bound(page + kPage);

@@ -56,6 +56,7 @@ class KeptGuest {
   size_t roots_ = 0;  // of all of them
   uint64_t loads_ = 0;
   uint32_t running_ = 0;
+  std::vector<TraceEvent> devices_;
   std::optional<TraceEvent> region_;  // the mark that began it
 };
 

@@ -35,6 +35,9 @@ constexpr std::array<EventInfo, kEventKindCount> kTable = {{
     {kTableRead, "table_read", F | A, "a load of `flags` bytes from a guest-physical address"},
     {kClearPage, "clear_page", A, "the page at a guest-physical address is cleared"},
     {kCopyPage, "copy_page", A | V, "the page at guest-physical `value` is copied to `address`"},
+    {kStoreValue, "store_value", F | A | V | X, "a store to a table, by guest-virtual address: bytes, value, guest-physical address"},
+    {kContents, "contents", A | V, "eight bytes at a guest-physical address, however they came there"},
+    {kDevices, "devices", A | L, "devices lie at these guest-physical addresses"},
 }};
 
 consteval bool in_order() {

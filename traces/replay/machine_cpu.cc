@@ -41,6 +41,18 @@ StoreResult MachineCpu::store_to_table(Gpa at, uint64_t value, unsigned size) {
   return memory_.mmu.write_physical(vcpu_.state(), at, value, size);
 }
 
+void MachineCpu::store_value(Gva va, uint64_t value, unsigned size, bool user) {
+  const Translation t =
+      vcpu_.access(va, {AccessOp::kWrite, user ? Privilege::kUser : Privilege::kSupervisor});
+  if (!t.ok() || size == 0) return;
+  if (caches_ != nullptr) caches_->data(t.hpa);
+  if (t.trapped) {
+    memory_.mmu.write_physical(vcpu_.state(), t.gpa, value, size);
+  } else {
+    store_bytes(p2m_.host().at<uint8_t>(t.hpa), value, size);
+  }
+}
+
 bool MachineCpu::load_cr3(uint64_t value) {
   log(EventKind::kCr3, 0, value);
   return vcpu_.write_cr3(value);

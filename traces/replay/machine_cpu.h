@@ -54,7 +54,7 @@ class MachineCpu final : public GuestCpu {
   /// `caches` may be null.
   MachineCpu(MachineMemory& memory, P2m& p2m, VcpuParts parts, std::unique_ptr<CacheHierarchy> caches)
       : id_(parts.id), memory_(memory), caches_(std::move(caches)),
-        vcpu_(memory.mmu, p2m, std::move(parts)) {
+        p2m_(p2m), vcpu_(memory.mmu, p2m, std::move(parts)) {
     vcpu_.state().memory = caches_.get();
   }
 
@@ -71,8 +71,16 @@ class MachineCpu final : public GuestCpu {
 
   /// A store of `size` bytes (1..8, within one page) to a table. Not written down.
   StoreResult store_to_table(Gpa at, uint64_t value, unsigned size);
+  /// A store as of any guest code, by virtual address and within one page; 0 bytes: it only translates.
+  void store_value(Gva va, uint64_t value, unsigned size, bool user);
   /// A trapped store of so many bytes, as far as they lie in the page, of what is there already.
   void store_same(Gpa at, uint64_t bytes);
+
+  /// A load from a table that the backend answers, if it does.
+  void load_again(Gpa at) {
+    uint64_t value = 0;
+    memory_.mmu.read_physical(vcpu_.state(), at, 1, value);
+  }
 
   Vcpu<Backend>& vcpu() { return vcpu_; }
   const Vcpu<Backend>& vcpu() const { return vcpu_; }
@@ -97,6 +105,7 @@ class MachineCpu final : public GuestCpu {
   Foresight foresight_;
   bool foresees_ = false;
   std::unique_ptr<CacheHierarchy> caches_;
+  P2m& p2m_;
   Vcpu<Backend> vcpu_;
 };
 

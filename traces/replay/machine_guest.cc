@@ -7,6 +7,7 @@ namespace {
 
 constexpr uint64_t kFrameBytes = bytes_of(PageSize::k4K);
 constexpr uint64_t kWordBytes = sizeof(uint64_t);
+constexpr unsigned kMostDeviceRegions = 64;
 
 }  // namespace
 
@@ -62,6 +63,26 @@ absl::Status Machine::guest_event(MachineCpu& cpu, const TraceEvent& event) {
       // Only the host can be in the way.
       return p2m_->lookup(page).is_ram() ? absl::OkStatus() : refused("no memory there");
     }
+    case EventKind::kStoreValue: {
+      const unsigned size = event.flags & 15;
+      if (event.flags > 31 || size > kWordBytes || (event.address & (kFrameBytes - 1)) + size > kFrameBytes) {
+        return refused("not 0 to 8 bytes within one page");
+      }
+      cpu.store_value(Gva(event.address), event.value, size, (event.flags & 16) != 0);
+      return absl::OkStatus();
+    }
+    case EventKind::kContents:
+      if (event.address % kWordBytes != 0 || p2m_->frame_index(Gpa(event.address)) == P2m::kNoIndex) {
+        return refused("not a word of the guest's memory");
+      }
+      memory_->set_word(Gpa(event.address), event.value);
+      return absl::OkStatus();
+    case EventKind::kDevices:
+      if (++device_regions_ > kMostDeviceRegions) return refused("too many of them");
+      if (const absl::Status s = p2m_->add_mmio(Gpa(event.address), event.length); !s.ok()) {
+        return refused(s.message());
+      }
+      return absl::OkStatus();
     case EventKind::kGuest: return absl::OkStatus();
     default: return refused("not an event of a whole guest");
   }

@@ -90,6 +90,7 @@ class Machine final : public ReplayMachine {
   RunReport report_;
   uint64_t stores_ = 0;  // made so far: each leaves another number
   uint64_t loads_digest_ = 0;
+  unsigned device_regions_ = 0;  // of a whole guest
 
   bool measuring_ = false;
   Counters counted_, counters_before_;

@@ -1,86 +1,137 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vmm/cpu/cpu.h"
-#include "vmm/cpu/decode.h"
+#include "vmm/cpu/operands.h"
 
-// ADD, OR, ADC, SBB, AND, SUB, XOR, CMP, TEST, INC, DEC, NEG, NOT.
+// ADD, OR, ADC, SBB, AND, SUB, XOR, CMP, TEST, INC, DEC, NEG, NOT. With LOCK they do the same: no
+// other processor runs in between.
 
 namespace gnomon::vmm {
 namespace {
 
-// What an operation makes of the destination `a` and the source `b`, with flags.
-struct Add {
+struct Stores {
   static constexpr bool kStores = true;
+};
+struct Compares {
+  static constexpr bool kStores = false;
+};
+
+struct Add : Stores {
   template <class T>
-  static T compute(Cpu& cpu, T a, T b) {
+  static T compute(LazyFlags& flags, T a, T b) {
     const T r = static_cast<T>(a + b);
-    cpu.flags.add(a, b, r);
+    flags.add(a, b, r);
     return r;
   }
 };
-struct Cmp {
-  static constexpr bool kStores = false;
+struct Adc : Stores {
   template <class T>
-  static T compute(Cpu& cpu, T a, T b) {
+  static T compute(LazyFlags& flags, T a, T b) {
+    const T r = static_cast<T>(a + b + flags.cf());
+    flags.add(a, b, r);
+    return r;
+  }
+};
+template <class Base>
+struct Subtract : Base {
+  template <class T>
+  static T compute(LazyFlags& flags, T a, T b) {
     const T r = static_cast<T>(a - b);
-    cpu.flags.sub(a, b, r);
+    flags.sub(a, b, r);
+    return r;
+  }
+};
+struct Sbb : Stores {
+  template <class T>
+  static T compute(LazyFlags& flags, T a, T b) {
+    const T r = static_cast<T>(a - b - flags.cf());
+    flags.sub(a, b, r);
+    return r;
+  }
+};
+struct Or : Stores {
+  template <class T>
+  static T compute(LazyFlags& flags, T a, T b) {
+    const T r = a | b;
+    flags.logic(r);
+    return r;
+  }
+};
+struct Xor : Stores {
+  template <class T>
+  static T compute(LazyFlags& flags, T a, T b) {
+    const T r = a ^ b;
+    flags.logic(r);
+    return r;
+  }
+};
+template <class Base>
+struct Conjunction : Base {
+  template <class T>
+  static T compute(LazyFlags& flags, T a, T b) {
+    const T r = a & b;
+    flags.logic(r);
     return r;
   }
 };
 
-// Where the operands are: r, m and i are register, memory and immediate; destination first.
-template <class F, class T>
-void rr(Cpu& cpu, const Op* op) {
-  const T r = F::template compute<T>(cpu, cpu.reg<T>(op->r1), cpu.reg<T>(op->r2));
-  if constexpr (F::kStores) cpu.set_reg<T>(op->r1, r);
-  return next(cpu, op);
+// INC and DEC leave CF. `overflow` has OF in the top bit of T.
+template <class T>
+void step_flags(LazyFlags& flags, T a, T r, T overflow) {
+  constexpr uint64_t kTop = uint64_t{1} << 63;
+  const uint64_t before = flags.carries;
+  flags.result = LazyFlags::widened(r);
+  flags.carries = (before & kTop) | ((before ^ uint64_t{overflow} << LazyFlags::kUp<T>)&kTop) >> 1;
+  flags.aux = (a ^ r) & 0x10;
 }
-template <class F, class T>
-void ri(Cpu& cpu, const Op* op) {
-  const T r = F::template compute<T>(cpu, cpu.reg<T>(op->r1), static_cast<T>(op->imm));
-  if constexpr (F::kStores) cpu.set_reg<T>(op->r1, r);
-  return next(cpu, op);
-}
-template <class F, class T>
-void rm(Cpu& cpu, const Op* op) {
-  T b;
-  if (!cpu.memory.load(cpu.linear_of(op), b)) return memory_fault(cpu, op);
-  const T r = F::template compute<T>(cpu, cpu.reg<T>(op->r1), b);
-  if constexpr (F::kStores) cpu.set_reg<T>(op->r1, r);
-  return next(cpu, op);
-}
-// The flags change only if the store succeeds.
-template <class F, class T, bool immediate>
-void mx(Cpu& cpu, const Op* op) {
-  const uint64_t at = cpu.linear_of(op);
-  const T b = immediate ? static_cast<T>(op->imm) : cpu.reg<T>(op->r1);
-  T a;
-  if constexpr (F::kStores) {
-    if (!cpu.memory.load_for_store(at, a)) return memory_fault(cpu, op);
-    const LazyFlags before = cpu.flags;
-    const T r = F::template compute<T>(cpu, a, b);
-    if (!cpu.memory.store(at, r)) {
-      cpu.flags = before;
-      return memory_fault(cpu, op);
-    }
-  } else {
-    if (!cpu.memory.load(at, a)) return memory_fault(cpu, op);
-    F::template compute<T>(cpu, a, b);
+struct Inc : Stores {
+  template <class T>
+  static T compute(LazyFlags& flags, T a, T) {
+    const T r = static_cast<T>(a + 1);
+    step_flags<T>(flags, a, r, static_cast<T>(~a & r));
+    return r;
   }
-  return next(cpu, op);
-}
+};
+struct Dec : Stores {
+  template <class T>
+  static T compute(LazyFlags& flags, T a, T) {
+    const T r = static_cast<T>(a - 1);
+    step_flags<T>(flags, a, r, static_cast<T>(a & ~r));
+    return r;
+  }
+};
+struct Neg : Stores {
+  template <class T>
+  static T compute(LazyFlags& flags, T a, T) {
+    const T r = static_cast<T>(0 - a);
+    flags.sub(T{0}, a, r);
+    return r;
+  }
+};
+struct Not : Stores {
+  template <class T>
+  static T compute(LazyFlags&, T a, T) {
+    return static_cast<T>(~a);
+  }
+};
 
 template <class F>
 bool bind(const Decoded& d, Op& op) {
-  return by_size(d.bytes(0), op, [&]<class T>(T) -> Handler {
-    if (d.is_memory(0)) return d.is_immediate(1) ? mx<F, T, true> : mx<F, T, false>;
-    if (d.is_memory(1)) return rm<F, T>;
-    return d.is_immediate(1) ? ri<F, T> : rr<F, T>;
-  });
+  return by_size(d.bytes(0), op, [&]<class T>(T) { return two_operands<F, T>(d, op); });
 }
 
 constexpr Binding kBindings[] = {
     {ZYDIS_MNEMONIC_ADD, bind<Add>},
-    {ZYDIS_MNEMONIC_CMP, bind<Cmp>},
+    {ZYDIS_MNEMONIC_OR, bind<Or>},
+    {ZYDIS_MNEMONIC_ADC, bind<Adc>},
+    {ZYDIS_MNEMONIC_SBB, bind<Sbb>},
+    {ZYDIS_MNEMONIC_AND, bind<Conjunction<Stores>>},
+    {ZYDIS_MNEMONIC_SUB, bind<Subtract<Stores>>},
+    {ZYDIS_MNEMONIC_XOR, bind<Xor>},
+    {ZYDIS_MNEMONIC_CMP, bind<Subtract<Compares>>},
+    {ZYDIS_MNEMONIC_TEST, bind<Conjunction<Compares>>},
+    {ZYDIS_MNEMONIC_INC, bind<Inc>},
+    {ZYDIS_MNEMONIC_DEC, bind<Dec>},
+    {ZYDIS_MNEMONIC_NEG, bind<Neg>},
+    {ZYDIS_MNEMONIC_NOT, bind<Not>},
 };
 
 }  // namespace

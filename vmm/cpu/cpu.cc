@@ -17,6 +17,23 @@ bool flat_code(const Segment& s) {
   return s.base == 0 && s.limit == 0xffff'ffff && s.present();
 }
 
+constexpr uint64_t kMonitor = 1u << 1, kEmulate = 1u << 2, kTaskSwitched = 1u << 3;  // CR0.MP, EM, TS
+constexpr uint64_t kFxsr = 1u << 9;                                                  // CR4.OSFXSR
+
+// What instructions of the x87, MMX and SSE raise before they do anything (SDM vol. 3, tables 2-1, 12-1 and 13-1).
+void find_unit_faults(Cpu& cpu) {
+  const uint64_t cr0 = cpu.controls().cr0;
+  const bool emulate = (cr0 & kEmulate) != 0;
+  const bool switched = (cr0 & kTaskSwitched) != 0;
+  constexpr uint8_t kNone = 0, kNotAvailable = kDeviceNotAvailable, kUndefined = kInvalidOpcode;
+  const uint8_t when_switched = switched ? kNotAvailable : kNone;
+  cpu.x87_fault = emulate ? kNotAvailable : when_switched;
+  cpu.wait_fault = (cr0 & kMonitor) != 0 ? when_switched : kNone;
+  cpu.mmx_fault = emulate ? kUndefined : when_switched;
+  const bool sse = !emulate && (cpu.controls().cr4 & kFxsr) != 0;
+  cpu.sse_fault = sse ? when_switched : kUndefined;
+}
+
 }  // namespace
 
 void Cpu::set_rflags(uint64_t value) {
@@ -30,6 +47,7 @@ void Cpu::set_rflags(uint64_t value) {
 }
 
 void Cpu::mode_changed() {
+  find_unit_faults(*this);
   const auto& s = state.segments;
   for (unsigned i = 0; i < kSegmentRegisters; ++i) bases[i] = s[i].base;
   linear_mask = long_mode() ? ~uint64_t{0} : 0xffff'ffff;

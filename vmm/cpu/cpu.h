@@ -27,6 +27,7 @@ enum class ExitReason : uint8_t {
   kInstruction,  ///< a sensitive instruction: `op`, not executed; RIP is its
   kFault,        ///< an exception: `fault`; RIP is that of the instruction
   kTrap,         ///< a debug trap after an instruction (single step): RIP is that of the next one
+  kDevice,       ///< between executor and handlers only: start the instruction again, on its own
   kAttention,    ///< Cpu::attention was set, and a branch or a string instruction's iteration was executed after that
   kBreakpoint,   ///< of a debugger, before the instruction at RIP
   kHostFailed,   ///< the host has no memory for the guest
@@ -87,6 +88,8 @@ class Cpu {
   std::array<uint64_t, 8> bases{};  ///< of segments, [kNoSegment] 0
   uint64_t linear_mask = 0xffff'ffff;
   uint8_t mode = 0;                 ///< code_mode
+  /// Vectors that instructions of a kind raise because of CR0.EM, MP, TS and CR4.OSFXSR; 0: none.
+  uint8_t sse_fault = 0, mmx_fault = 0, x87_fault = 0, wait_fault = 0;
 
   const Controls& controls() const { return memory.mmu().controls(); }
   Vcpu<Backend>& mmu() { return memory.mmu(); }
@@ -103,7 +106,7 @@ class Cpu {
     state.cpl = static_cast<uint8_t>(cpl);
     memory.set_user(cpl == 3);
   }
-  /// To be called after any change of segments, CR0.PE, EFER.LMA, RFLAGS.VM.
+  /// To be called after any change of segments, CR0, CR4, EFER.LMA, RFLAGS.VM.
   void mode_changed();
   /// Everything in one place, for others to see; and back.
   CpuState snapshot() const;
@@ -119,7 +122,7 @@ class Cpu {
   template <class T>
   void set_reg(uint8_t offset, T value) {
     if constexpr (sizeof(T) == 4) {
-      gpr[offset / 8] = value;
+      set_reg<uint64_t>(offset, value);
     } else {
       std::memcpy(reinterpret_cast<char*>(gpr.data()) + offset, &value, sizeof(T));
     }
@@ -175,16 +178,9 @@ inline void stop(Cpu& cpu, const Op* op, ExitReason reason) {
   cpu.exit.op = op;
 }
 /// The instruction met a fault.
-inline void fault(Cpu& cpu, const Op* op, const Fault& what) {
-  cpu.exit.fault = what;
-  stop(cpu, op, ExitReason::kFault);
-}
+void fault(Cpu& cpu, const Op* op, const Fault& what);
 /// The instruction met what MemoryPath::fault says; in the stack segment if `stack`.
-inline void memory_fault(Cpu& cpu, const Op* op, bool stack) {
-  cpu.exit.fault = cpu.memory.fault;
-  if (cpu.exit.fault.non_canonical && stack) cpu.exit.fault.vector = kStackFault;
-  stop(cpu, op, cpu.memory.host_failed ? ExitReason::kHostFailed : ExitReason::kFault);
-}
+void memory_fault(Cpu& cpu, const Op* op, bool stack);
 /// The same for the explicit memory operand.
 inline void memory_fault(Cpu& cpu, const Op* op) { memory_fault(cpu, op, op->segment == kSs); }
 

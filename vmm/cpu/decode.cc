@@ -11,28 +11,31 @@ namespace {
 
 using Bind = bool (*)(const Decoded&, Op&);
 
-const std::vector<Bind>& bindings() {
-  static const std::vector<Bind> table = [] {
-    std::vector<Bind> rows(ZYDIS_MNEMONIC_MAX_VALUE + 1, nullptr);
+// MOVSD and CMPSD name an instruction on strings and one on vectors: who is bound later is asked first, and leaves
+// `op` alone if it is not its own.
+struct Binds {
+  Bind last = nullptr;
+  Bind before = nullptr;
+
+  bool operator()(const Decoded& d, Op& op) const {
+    return (last != nullptr && last(d, op)) || (before != nullptr && before(d, op));
+  }
+};
+
+const std::vector<Binds>& bindings() {
+  static const std::vector<Binds> table = [] {
+    std::vector<Binds> rows(ZYDIS_MNEMONIC_MAX_VALUE + 1);
     for (const auto& part :
-         {move_bindings(), arithmetic_bindings(), shift_bindings(), multiply_bindings(), bit_bindings(),
-          exchange_bindings(), branch_bindings(), stack_bindings(),
+         {move_bindings(), convert_bindings(), condition_bindings(), hint_bindings(), arithmetic_bindings(),
+          shift_bindings(), double_shift_bindings(), multiply_bindings(), bit_bindings(), exchange_bindings(), branch_bindings(), stack_bindings(), string_bindings(),
           decimal_bindings(), x87_bindings(), sse_move_bindings(), sse_float_bindings(),
-          sse_integer_bindings(), sensitive_bindings()}) {
-      for (const Binding& b : part) rows[b.mnemonic] = b.bind;
+          sse_convert_bindings(), sse_integer_bindings(), sse_shuffle_bindings(), fpu_state_bindings(),
+          sensitive_bindings()}) {
+      for (const Binding& b : part) rows[b.mnemonic] = {b.bind, rows[b.mnemonic].last};
     }
     return rows;
   }();
   return table;
-}
-
-// String instructions have a table of their own: MOVSD and CMPSD are SSE instructions, too.
-Bind binding_of(const Decoded& d) {
-  if (d.i.meta.category != ZYDIS_CATEGORY_STRINGOP) return bindings()[d.i.mnemonic];
-  for (const Binding& b : string_bindings()) {
-    if (b.mnemonic == d.i.mnemonic) return b.bind;
-  }
-  return nullptr;
 }
 
 const ZydisDecoder& decoder_for(uint8_t mode) {
@@ -167,8 +170,7 @@ unsigned decode(const uint8_t* bytes, unsigned available, uint8_t mode, DecodedO
   };
   if (!ZYAN_SUCCESS(status)) return undefined(1);
   fill_operands(d, op);
-  const Bind bind = binding_of(d);
-  if (bind == nullptr || !bind(d, op)) return undefined(d.i.length);
+  if (!bindings()[d.i.mnemonic](d, op)) return undefined(d.i.length);
   if ((op.flags & op_flag::kMemory) != 0 && needs_check(mode, op.segment)) add_check(d, out);
   return d.i.length;
 }

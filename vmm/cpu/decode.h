@@ -52,8 +52,12 @@ bool by_size(unsigned bytes, Op& op, Choose&& choose) {
 
 // The tables, one for each file bind_*.cc.
 absl::Span<const Binding> move_bindings();
+absl::Span<const Binding> convert_bindings();
+absl::Span<const Binding> condition_bindings();
+absl::Span<const Binding> hint_bindings();
 absl::Span<const Binding> arithmetic_bindings();
 absl::Span<const Binding> shift_bindings();
+absl::Span<const Binding> double_shift_bindings();
 absl::Span<const Binding> multiply_bindings();
 absl::Span<const Binding> bit_bindings();
 absl::Span<const Binding> exchange_bindings();
@@ -64,7 +68,10 @@ absl::Span<const Binding> decimal_bindings();
 absl::Span<const Binding> x87_bindings();
 absl::Span<const Binding> sse_move_bindings();
 absl::Span<const Binding> sse_float_bindings();
+absl::Span<const Binding> sse_convert_bindings();
 absl::Span<const Binding> sse_integer_bindings();
+absl::Span<const Binding> sse_shuffle_bindings();
+absl::Span<const Binding> fpu_state_bindings();
 absl::Span<const Binding> sensitive_bindings();
 
 /// For forms of other instructions that go to the VMM, too (MOV to CR3, far CALL, POP SS, …): binds `op` so and

@@ -60,7 +60,7 @@ struct LazyFlags {
   template <class T>
   void add(T a, T b, T r) {
     result = widened(r);
-    carries = uint64_t{static_cast<T>((a & b) | ((a | b) & ~r))} << kUp<T>;
+    carries = uint64_t{static_cast<T>(a ^ ((a ^ b) & ~(a ^ r)))} << kUp<T>;  // majority of a, b, ~r
     aux = (a ^ b ^ r) & 0x10;
   }
   /// After r = a - b (- borrow).

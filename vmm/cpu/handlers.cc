@@ -19,6 +19,18 @@ void check_segment(Cpu& cpu, const Op* op) {
 
 }  // namespace handlers
 
+void fault(Cpu& cpu, const Op* op, const Fault& what) {
+  cpu.exit.fault = what;
+  stop(cpu, op, ExitReason::kFault);
+}
+
+void memory_fault(Cpu& cpu, const Op* op, bool stack) {
+  if (cpu.memory.wants_device) [[unlikely]] return stop(cpu, op, ExitReason::kDevice);
+  cpu.exit.fault = cpu.memory.fault;
+  if (cpu.exit.fault.non_canonical && stack) cpu.exit.fault.vector = kStackFault;
+  stop(cpu, op, cpu.memory.host_failed ? ExitReason::kHostFailed : ExitReason::kFault);
+}
+
 bool may_access(const Cpu& cpu, unsigned segment, uint64_t offset, unsigned bytes, bool write) {
   if (segment == kNoSegment || cpu.code64()) return true;
   const Segment& s = cpu.state.segments[segment];

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "gnomon/cache/hierarchy.h"
 #include "gnomon/memory/bytes.h"
 
 namespace gnomon::vmm {
@@ -17,7 +18,7 @@ unsigned bytes_in_page(uint64_t linear, unsigned size) {
 }  // namespace
 
 MemoryPath::MemoryPath(Vcpu<Backend>& mmu, P2m& p2m, DevicePort& devices, CodeWatch* code)
-    : mmu_(mmu), p2m_(p2m), devices_(devices), code_(code), tables_(std::make_unique<Tables[]>(2)) {}
+    : mmu_(mmu), p2m_(p2m), devices_(devices), code_(code), tables_(std::make_unique<Tables[]>(2)), current_(&tables_[0]) {}
 
 void MemoryPath::flush() {
   ++epoch_;
@@ -37,6 +38,36 @@ void MemoryPath::invalidate(uint64_t linear) {
       if (e.tag == tag(linear)) e.tag = ~uint64_t{0};
     }
   }
+}
+
+bool MemoryPath::write_cr3(uint64_t value) {
+  if (!mmu_.write_cr3(value)) return false;
+  flush();
+  if (observer_ != nullptr) observer_->cr3_written(value);
+  return true;
+}
+
+bool MemoryPath::write_controls(uint64_t cr0, uint64_t cr4, uint64_t efer) {
+  if (!mmu_.write_controls(cr0, cr4, efer)) return false;
+  flush();
+  if (observer_ != nullptr) observer_->controls_written(cr0, cr4, efer);
+  return true;
+}
+
+void MemoryPath::invlpg(uint64_t linear) {
+  mmu_.invlpg(Gva(linear));
+  invalidate(linear);
+  check_requests();
+  if (observer_ != nullptr) observer_->invlpg_done(Gva(linear));
+}
+
+bool MemoryPath::invpcid(InvpcidType type, uint64_t pcid, uint64_t linear) {
+  if (!mmu_.invpcid(type, pcid, Gva(linear))) return false;
+  flush();
+  if (observer_ != nullptr) {
+    observer_->invpcid_done(static_cast<unsigned>(type), static_cast<uint16_t>(pcid), Gva(linear));
+  }
+  return true;
 }
 
 uint64_t MemoryPath::wrap(uint64_t linear) const {
@@ -59,6 +90,11 @@ bool MemoryPath::failed(const Translation& t, uint64_t linear) {
   return false;
 }
 
+bool MemoryPath::refuse_device() {
+  wants_device = true;
+  return false;
+}
+
 void MemoryPath::keep(Entry& e, uint64_t linear, const Translation& t) {
   if (exact_ || !t.cacheable || t.trapped) return;
   e.tag = tag(linear);
@@ -66,9 +102,16 @@ void MemoryPath::keep(Entry& e, uint64_t linear, const Translation& t) {
   if (t.size != PageSize::k4K || t.splintered) has_large_ = true;
 }
 
+Translation MemoryPath::translate(uint64_t linear, unsigned size, Access how, const uint64_t* value) {
+  if (observer_ != nullptr) [[unlikely]] observer_->before_access(Gva(linear), size, how, value);
+  const Translation t = mmu_.access(Gva(linear), how);
+  check_requests();
+  if (CacheHierarchy* caches = mmu_.state().memory; caches != nullptr && t.ok()) caches->data(t.hpa);
+  return t;
+}
+
 bool MemoryPath::load_slow(uint64_t linear, unsigned size, uint64_t& value, Access how) {
   linear = wrap(linear);
-  if (observer_ != nullptr) observer_->before_access(Gva(linear), size, how);
   const unsigned here = bytes_in_page(linear, size);
   uint64_t low = 0;
   if (!load_piece(linear, here, low, how)) return false;
@@ -79,8 +122,7 @@ bool MemoryPath::load_slow(uint64_t linear, unsigned size, uint64_t& value, Acce
 }
 
 bool MemoryPath::load_piece(uint64_t linear, unsigned size, uint64_t& value, Access how) {
-  const Translation t = mmu_.access(Gva(linear), how);
-  check_requests();
+  const Translation t = translate(linear, size, how);
   if (t.ok()) [[likely]] {
     if (t.trapped) {
       if (!mmu_.backend().read_physical(mmu_.state(), t.gpa, size, value)) value = ~uint64_t{0};
@@ -93,7 +135,7 @@ bool MemoryPath::load_piece(uint64_t linear, unsigned size, uint64_t& value, Acc
     return true;
   }
   if (t.outcome == Outcome::kHostViolation && t.cause == HostCause::kMmio && t.level == 0) {
-    if (refuses_device()) return false;
+    if (!devices_allowed_) return refuse_device();
     value = devices_.device_read(t.gpa, size);
     return true;
   }
@@ -109,7 +151,6 @@ bool MemoryPath::load_piece(uint64_t linear, unsigned size, uint64_t& value, Acc
 
 bool MemoryPath::store_slow(uint64_t linear, unsigned size, uint64_t value, Privilege by) {
   linear = wrap(linear);
-  if (observer_ != nullptr) observer_->before_access(Gva(linear), size, {AccessOp::kWrite, by});
   const unsigned here = bytes_in_page(linear, size);
   if (here == size) [[likely]] return store_piece(linear, size, value, by);
   const uint64_t next = wrap(linear + here);
@@ -124,10 +165,10 @@ bool MemoryPath::probe_store(uint64_t linear, unsigned size, Privilege by) {
   const Access how{AccessOp::kWrite, by};
   for (unsigned done = 0; done < size;) {
     const uint64_t at = wrap(linear + done);
-    const Translation t = mmu_.access(Gva(at), how);
-    check_requests();
+    const unsigned here = bytes_in_page(at, size - done);
+    const Translation t = translate(at, here, how);
     if (t.outcome == Outcome::kGuestFault) return failed(t, at);
-    done += bytes_in_page(at, size - done);
+    done += here;
   }
   return true;
 }
@@ -141,11 +182,9 @@ bool MemoryPath::store_piece(uint64_t linear, unsigned size, uint64_t value, Pri
     std::memcpy(to, &value, size);
     return true;
   }
-  const Translation t = mmu_.access(Gva(linear), {AccessOp::kWrite, by});
-  check_requests();
+  const Translation t = translate(linear, size, {AccessOp::kWrite, by}, &value);
   if (t.ok()) [[likely]] {
     uint8_t* to = p2m_.host().at<uint8_t>(t.hpa);
-    if (observer_ != nullptr) observer_->before_store(Gva(linear), t.gpa, &value, size);
     const bool code = code_ != nullptr && code_->has_code(to - t.hpa.offset_in(PageSize::k4K));
     if (code) code_->code_written(to, size);
     if (t.trapped) {
@@ -162,7 +201,7 @@ bool MemoryPath::store_piece(uint64_t linear, unsigned size, uint64_t value, Pri
     return true;
   }
   if (t.outcome == Outcome::kHostViolation && t.cause == HostCause::kMmio && t.level == 0) {
-    if (refuses_device()) return false;
+    if (!devices_allowed_) return refuse_device();
     devices_.device_write(t.gpa, size, value);
     return true;
   }
@@ -203,8 +242,7 @@ const uint8_t* MemoryPath::fetch(uint64_t linear) {
   linear = wrap(linear);
   Entry& e = tables_[user_].fetch[index(linear)];
   if (e.tag == tag(linear)) [[likely]] return host(e, linear);
-  const Translation t = mmu_.access(Gva(linear), {AccessOp::kFetch, privilege()});
-  check_requests();
+  const Translation t = translate(linear, 1, {AccessOp::kFetch, privilege()});
   if (t.ok()) {
     keep(e, linear, t);
     return p2m_.host().at<uint8_t>(t.hpa);

@@ -12,6 +12,7 @@
 #include "gnomon/vcpu.h"
 #include "gnomon/vmm/io_bus.h"
 #include "vmm/cpu/fault.h"
+#include "vmm/cpu/observer.h"
 
 // How a processor reaches memory: a small software TLB in front of Vcpu::access, which walks the tables that the
 // hardware would walk. What lies in device memory goes to the bus.
@@ -21,7 +22,10 @@
 //     which are looked at after each call into it.
 //  2. A page is in the table for stores only if stores need no attention: its dirty flag is set, it holds no guest
 //     table that is tracked, and no code that was decoded.
-//  3. With a modelled TLB or a recorder (`exact`) nothing is kept: each access is one Vcpu::access.
+//  3. Device memory is only accessed while `devices_allowed`: by an instruction on its own, when the count of instructions, and so
+//     the time that the device sees, is exact. Otherwise the access fails with `wants_device`, and the instruction
+//     is to be started again.
+//  4. With a modelled TLB or a recorder (`exact`) nothing is kept: each access is one Vcpu::access.
 
 namespace gnomon::vmm {
 
@@ -32,16 +36,6 @@ class CodeWatch {
   virtual bool has_code(const uint8_t* host_page) const = 0;
   /// `size` bytes at `host` are about to change; they lie in one page.
   virtual void code_written(const uint8_t* host, unsigned size) = 0;
-};
-
-/// Is told of each access in the order in which they are made (a recorder), when set. Exact mode only.
-class AccessObserver {
- public:
-  virtual ~AccessObserver() = default;
-  /// Before the access. `bytes` may cross a page.
-  virtual void before_access(Gva va, unsigned bytes, Access access) = 0;
-  /// Before a store of these bytes (in one page), when it is known to succeed.
-  virtual void before_store(Gva va, Gpa gpa, const void* data, unsigned bytes) = 0;
 };
 
 /// Device accesses go through here, so that time is right when a device is asked.
@@ -60,18 +54,22 @@ class MemoryPath {
   const Vcpu<Backend>& mmu() const { return mmu_; }
   P2m& p2m() { return p2m_; }
   /// The privilege of plain loads and stores.
-  void set_user(bool user) { user_ = user; }
+  void set_user(bool user) {
+    user_ = user;
+    current_ = &tables_[user];
+  }
   bool user() const { return user_; }
   Privilege privilege() const { return user_ ? Privilege::kUser : Privilege::kSupervisor; }
   void set_exact(bool exact) { exact_ = exact; flush(); }
   bool exact() const { return exact_; }
-  void set_observer(AccessObserver* observer) { observer_ = observer; }
+  void set_observer(MemoryObserver* observer) { observer_ = observer; }
+  void set_devices_allowed(bool allowed) { devices_allowed_ = allowed; }
 
   // Each answers false and sets `fault` if the access faults; then nothing has changed (but accessed flags). Sizes are of
   // T: 1, 2, 4, 8 bytes; any alignment.
   template <class T>
   bool load(uint64_t linear, T& value) {
-    const Entry& e = tables_[user_].read[index(linear)];
+    const Entry& e = current_->read[index(linear)];
     if (e.tag == tag(linear + sizeof(T) - 1)) [[likely]] {
       std::memcpy(&value, host(e, linear), sizeof(T));
       return true;
@@ -83,27 +81,39 @@ class MemoryPath {
   }
   template <class T>
   bool store(uint64_t linear, T value) {
-    const Entry& e = tables_[user_].write[index(linear)];
+    const Entry& e = current_->write[index(linear)];
     if (e.tag == tag(linear + sizeof(T) - 1)) [[likely]] {
       std::memcpy(host(e, linear), &value, sizeof(T));
       return true;
     }
     return store_slow(linear, sizeof(T), value, privilege());
   }
-  /// Where `bytes` bytes at `linear` are, all in one page, if loads (stores) of them need no attention now and the software TLB
-  /// knows; else null.
+  /// Where these bytes are, to be loaded or stored directly, if the software TLB knows; otherwise `load` or `store` must be called.
+  template <class T>
+  bool find_readable(uint64_t linear, const uint8_t*& at) const {
+    const Entry& e = current_->read[index(linear)];
+    at = host(e, linear);
+    return e.tag == tag(linear + sizeof(T) - 1);
+  }
+  template <class T>
+  bool find_writable(uint64_t linear, uint8_t*& at) const {
+    const Entry& e = current_->write[index(linear)];
+    at = host(e, linear);
+    return e.tag == tag(linear + sizeof(T) - 1);
+  }
+  /// The same for `bytes` bytes, all in one page; null: it does not know.
   const uint8_t* plain_load(uint64_t linear, uint64_t bytes) const {
-    const Entry& e = tables_[user_].read[index(linear)];
+    const Entry& e = current_->read[index(linear)];
     return e.tag == tag(linear + bytes - 1) ? host(e, linear) : nullptr;
   }
   uint8_t* plain_store(uint64_t linear, uint64_t bytes) const {
-    const Entry& e = tables_[user_].write[index(linear)];
+    const Entry& e = current_->write[index(linear)];
     return e.tag == tag(linear + bytes - 1) ? host(e, linear) : nullptr;
   }
   /// Loads what a store to the same bytes will follow: faults as a store does.
   template <class T>
   bool load_for_store(uint64_t linear, T& value) {
-    const Entry& e = tables_[user_].write[index(linear)];
+    const Entry& e = current_->write[index(linear)];
     if (e.tag == tag(linear + sizeof(T) - 1)) [[likely]] {
       std::memcpy(&value, host(e, linear), sizeof(T));
       return true;
@@ -112,6 +122,27 @@ class MemoryPath {
     if (!load_slow(linear, sizeof(T), wide, {AccessOp::kWrite, privilege()})) return false;
     value = static_cast<T>(wide);
     return true;
+  }
+  /// 16 bytes, any alignment, as two halves of 8 bytes.
+  bool load16(uint64_t linear, uint64_t (&value)[2]) {
+    const Entry& e = tables_[user_].read[index(linear)];
+    if (e.tag == tag(linear + 15)) [[likely]] {
+      std::memcpy(value, host(e, linear), 16);
+      return true;
+    }
+    uint64_t bytes[2];
+    if (!load_bytes(linear, bytes, 16, privilege())) return false;
+    std::memcpy(value, bytes, 16);
+    return true;
+  }
+  bool store16(uint64_t linear, const uint64_t (&value)[2]) {
+    const Entry& e = tables_[user_].write[index(linear)];
+    if (e.tag == tag(linear + 15)) [[likely]] {
+      std::memcpy(host(e, linear), value, 16);
+      return true;
+    }
+    const uint64_t bytes[2] = {value[0], value[1]};
+    return store_bytes(linear, bytes, 16, privilege());
   }
   /// Any size up to 512 bytes, with any privilege: descriptors, stacks, state images. A store changes
   /// nothing unless all of it can be stored.
@@ -126,11 +157,14 @@ class MemoryPath {
 
   Fault fault;                     ///< of the last access that failed
   bool fetch_from_device = false;  ///< the last fetch that failed met no fault, but no RAM
-  /// When false, an access to a device fails before it has reached it, and sets `device_refused`: the executor then repeats the
-  /// instruction alone, so that the device sees the right time.
-  bool devices_allowed = true;
-  bool device_refused = false;
+  bool wants_device = false;       ///< the last access that failed was to a device, at the wrong moment
   bool host_failed = false;        ///< the host could not give the guest its memory: the machine must stop
+
+  // What changes translations, with what must be forgotten then. As the functions of Vcpu: false is #GP, and nothing has changed.
+  bool write_cr3(uint64_t value);
+  bool write_controls(uint64_t cr0, uint64_t cr4, uint64_t efer);
+  void invlpg(uint64_t linear);
+  bool invpcid(InvpcidType type, uint64_t pcid, uint64_t linear);
 
   /// Drops everything from the software TLB.
   void flush();
@@ -160,12 +194,13 @@ class MemoryPath {
   static uint8_t* host(const Entry& e, uint64_t linear) {
     return reinterpret_cast<uint8_t*>(e.addend + linear);
   }
+  Translation translate(uint64_t linear, unsigned size, Access how, const uint64_t* value = nullptr);
   bool load_slow(uint64_t linear, unsigned size, uint64_t& value, Access how);
   bool load_piece(uint64_t linear, unsigned size, uint64_t& value, Access how);
   bool store_slow(uint64_t linear, unsigned size, uint64_t value, Privilege by);
   bool store_piece(uint64_t linear, unsigned size, uint64_t value, Privilege by);
   bool failed(const Translation& t, uint64_t linear);
-  bool refuses_device() { return device_refused = !devices_allowed; }
+  bool refuse_device();
   void keep(Entry& e, uint64_t linear, const Translation& t);
   uint64_t wrap(uint64_t linear) const;
 
@@ -173,13 +208,15 @@ class MemoryPath {
   P2m& p2m_;
   DevicePort& devices_;
   CodeWatch* code_;
-  AccessObserver* observer_ = nullptr;
+  MemoryObserver* observer_ = nullptr;
   bool user_ = false;
   bool exact_ = false;
+  bool devices_allowed_ = true;
   bool has_large_ = false;     // something in the tables is part of a large page
   uint64_t generation_ = 1;    // 1 to 4095
   uint64_t epoch_ = 1;
   std::unique_ptr<Tables[]> tables_;
+  Tables* current_;  // those of `user_`
 };
 
 }  // namespace gnomon::vmm

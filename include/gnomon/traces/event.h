@@ -46,6 +46,10 @@ enum class EventKind : uint8_t {
   kTableRead,  ///< load of `flags` bytes by a whole guest from a table at guest-physical `address`
   kClearPage,  ///< the kernel clears the page at guest-physical `address`
   kCopyPage,   ///< the kernel copies the page at guest-physical `value` to the one at `address`
+  kStoreValue, ///< a whole guest's store to a page table: `flags` & 15 bytes of `value` (0: it only asks whether it may) at guest-virtual `address`,
+               ///< which is guest-physical `extra`, by the user if `flags` & 16
+  kContents,   ///< eight bytes of guest memory at guest-physical `address` are `value` from here on, however they came there
+  kDevices,    ///< no memory, but devices lie at guest-physical `address`, `length` bytes of them
   kCount,
 };
 inline constexpr size_t kEventKindCount = static_cast<size_t>(EventKind::kCount);

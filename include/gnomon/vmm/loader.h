@@ -36,12 +36,14 @@ struct LoadedGuest {
 };
 
 struct LoaderInfo {
-  absl::string_view name;  ///< raw, boot, elf, multiboot, linux
+  absl::string_view name;  ///< linux, linux64, multiboot, elf, boot, raw
   absl::string_view description;
   /// Is it an image of this kind? `head` is the first 64 KiB, or the whole file.
   bool (*recognizes)(absl::Span<const uint8_t> head, uint64_t file_bytes);
   absl::StatusOr<LoadedGuest> (*load)(const LoadOptions& options, const std::vector<uint8_t>& image,
                                       const std::vector<MemoryRange>& memory_map, GuestMemory& memory);
+  /// `load` looks at no more than the head, so that a disk image need not be read.
+  bool head_only = false;
 };
 /// In the order in which they are asked.
 const std::vector<LoaderInfo>& loaders();
