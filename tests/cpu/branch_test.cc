@@ -37,10 +37,6 @@ bool naive_condition(unsigned code, uint64_t f) {
   return values[code / 2] != (code % 2 == 1);
 }
 
-struct Outcome {
-  uint64_t rip, instructions;
-  ExitReason reason;
-};
 // Once with a budget of one instruction, once until the undefined instruction that it leads to.
 void expect_goes(FlatMachine& m, uint64_t target, const std::string& what) {
   const CpuState before = m.cpu().snapshot();
@@ -179,8 +175,8 @@ TEST(Branch, SixteenBitOperandsCutTheTarget) {
   load(m, CodeKind::kFlat32, {0x66, 0xe9, 0x30, 0x02});
   expect_goes(m, 0x234, "jmp rel16 in 32-bit code");
   FlatMachine n(CodeKind::kReal16);
-  load(n, CodeKind::kReal16, {0xe9, 0x00, 0x10}, 0xfff0);  // wraps at 64 KiB
-  expect_goes(n, 0xff3, "jmp rel16 over the end") ;
+  load(n, CodeKind::kReal16, {0xe9, 0x01, 0x10}, 0xfff0);  // wraps at 64 KiB
+  expect_goes(n, 0xff4, "jmp rel16 over the end");
 }
 
 // `code` faults with #GP(0) and nothing else happens.

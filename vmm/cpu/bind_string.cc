@@ -252,6 +252,7 @@ void find_repetition(const Decoded& d, Op& op) {
 
 template <class F>
 bool bind(const Decoded& d, Op& op) {
+  if (d.i.meta.category != ZYDIS_CATEGORY_STRINGOP) return false;  // MOVSD and CMPSD on vectors
   find_source(d, op);
   find_repetition(d, op);
   const bool repeated = (op.flags & (op_flag::kRep | op_flag::kRepne)) != 0;

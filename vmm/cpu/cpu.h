@@ -28,6 +28,7 @@ enum class ExitReason : uint8_t {
   kInstruction,  ///< a sensitive instruction: `op`, not executed; RIP is its
   kFault,        ///< an exception: `fault`; RIP is that of the instruction
   kTrap,         ///< a debug trap after an instruction (single step): RIP is that of the next one
+  kDevice,       ///< between executor and handlers only: start the instruction again, on its own
   kAttention,    ///< Cpu::attention was set, and a branch or a string instruction's iteration was executed after that
   kBreakpoint,   ///< of a debugger, before the instruction at RIP
   kHostFailed,   ///< the host has no memory for the guest

@@ -106,15 +106,14 @@ void Interp::run(Cpu& cpu, uint64_t until) {
     }
     cpu.gpr[kBlockStart] = cpu.rip;
     cpu.horizon = links && !alone ? std::min(until, cpu.instructions + kHorizon) : 0;
-    memory.devices_allowed = block->instructions == 1 && cpu.horizon == 0;
+    memory.set_devices_allowed((block->mode & code_mode::kSingle) != 0 && cpu.horizon == 0);
     const uint64_t before = cpu.instructions;
     block->ops->run(cpu, block->ops);
-    memory.devices_allowed = true;
+    memory.set_devices_allowed(true);  // for the VMM: the count of instructions is exact now
     alone = single;
-    if (memory.device_refused) [[unlikely]] {
-      // Nothing has happened; once more, when it is known what time it is.
-      memory.device_refused = false;
+    if (cpu.exit.reason == ExitReason::kDevice) [[unlikely]] {
       cpu.exit = Exit{};
+      memory.wants_device = false;
       alone = true;
       continue;
     }

@@ -110,6 +110,11 @@ bool MemoryPath::misaligned(uint64_t linear, unsigned size, Privilege by) {
   return true;
 }
 
+bool MemoryPath::refuse_device() {
+  wants_device = true;
+  return false;
+}
+
 void MemoryPath::keep(Entry& e, uint64_t linear, const Translation& t) {
   if (exact_ || checks_alignment_ || !t.cacheable || t.trapped) return;
   e.tag = tag(linear);
@@ -151,7 +156,7 @@ bool MemoryPath::load_piece(uint64_t linear, unsigned size, uint64_t& value, Acc
     return true;
   }
   if (t.outcome == Outcome::kHostViolation && t.cause == HostCause::kMmio && t.level == 0) {
-    if (refuses_device()) return false;
+    if (!devices_allowed_) return refuse_device();
     value = devices_.device_read(t.gpa, size);
     return true;
   }
@@ -218,7 +223,7 @@ bool MemoryPath::store_piece(uint64_t linear, unsigned size, uint64_t value, Pri
     return true;
   }
   if (t.outcome == Outcome::kHostViolation && t.cause == HostCause::kMmio && t.level == 0) {
-    if (refuses_device()) return false;
+    if (!devices_allowed_) return refuse_device();
     devices_.device_write(t.gpa, size, value);
     return true;
   }

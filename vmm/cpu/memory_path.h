@@ -23,7 +23,7 @@
 //  2. A page is in the table for stores only if stores need no attention: its dirty flag is set, it holds no guest
 //     table that is tracked, and no code that was decoded.
 //  3. Device memory is only accessed while `devices_allowed`: by an instruction on its own, when the count of instructions, and so
-//     the time that the device sees, is exact. Otherwise the access fails with `device_refused`, and the instruction
+//     the time that the device sees, is exact. Otherwise the access fails with `wants_device`, and the instruction
 //     is to be started again.
 //  4. With a modelled TLB or a recorder (`exact`) nothing is kept: each access is one Vcpu::access.
 
@@ -63,6 +63,7 @@ class MemoryPath {
   Privilege privilege() const { return user_ ? Privilege::kUser : Privilege::kSupervisor; }
   void set_exact(bool exact) { exact_ = exact; flush(); }
   bool exact() const { return exact_; }
+  void set_devices_allowed(bool allowed) { devices_allowed_ = allowed; }
   void set_observer(MemoryObserver* observer) { observer_ = observer; }
 
   // Each answers false and sets `fault` if the access faults; then nothing has changed (but accessed flags). Sizes are of
@@ -101,8 +102,7 @@ class MemoryPath {
     at = host(e, linear);
     return e.tag == tag(linear + sizeof(T) - 1);
   }
-  /// Where `bytes` bytes at `linear` are, all in one page, if loads (stores) of them need no attention now and the software TLB
-  /// knows; else null.
+  /// The same for `bytes` bytes, all in one page; null: it does not know.
   const uint8_t* plain_load(uint64_t linear, uint64_t bytes) const {
     const Entry& e = current_->read[index(linear)];
     return e.tag == tag(linear + bytes - 1) ? host(e, linear) : nullptr;
@@ -158,10 +158,7 @@ class MemoryPath {
 
   Fault fault;                     ///< of the last access that failed
   bool fetch_from_device = false;  ///< the last fetch that failed met no fault, but no RAM
-  /// When false, an access to a device fails before it has reached it, and sets `device_refused`: the executor then repeats the
-  /// instruction alone, so that the device sees the right time.
-  bool devices_allowed = true;
-  bool device_refused = false;
+  bool wants_device = false;       ///< the last access that failed was to a device, at the wrong moment
   bool host_failed = false;        ///< the host could not give the guest its memory: the machine must stop
 
   // What changes translations, with what must be forgotten then. As the functions of Vcpu: false is #GP, and nothing has changed.
@@ -208,7 +205,7 @@ class MemoryPath {
   bool store_piece(uint64_t linear, unsigned size, uint64_t value, Privilege by);
   bool failed(const Translation& t, uint64_t linear);
   bool misaligned(uint64_t linear, unsigned size, Privilege by);
-  bool refuses_device() { return device_refused = !devices_allowed; }
+  bool refuse_device();
   void keep(Entry& e, uint64_t linear, const Translation& t);
   uint64_t wrap(uint64_t linear) const;
 
@@ -219,6 +216,7 @@ class MemoryPath {
   MemoryObserver* observer_ = nullptr;
   bool user_ = false;
   bool exact_ = false;
+  bool devices_allowed_ = true;
   bool checks_alignment_ = false;  // then the tables stay empty
   bool has_large_ = false;     // something in the tables is part of a large page
   uint64_t generation_ = 1;    // 1 to 4095

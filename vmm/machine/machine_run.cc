@@ -116,6 +116,7 @@ void MachineImpl::handle_exit(Processor& p) {
   switch (exit.reason) {
     case ExitReason::kNone:
     case ExitReason::kBudget:
+    case ExitReason::kDevice:
     case ExitReason::kAttention:
       return;
     case ExitReason::kInstruction:
