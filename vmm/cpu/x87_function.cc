@@ -13,6 +13,7 @@ void unary(Cpu& cpu, const Op* op) {
   if (!ready(cpu, op)) return;
   X87State& s = cpu.state.x87;
   if (empty(s, 0)) [[unlikely]] {
+    set_codes(s, F::kCodes & kC2, 0);
     if (stack_fault(s, false)) put(s, 0, kIndefinite);
   } else {
     Real80 a = st(s, 0);
@@ -58,16 +59,19 @@ void examine(Cpu& cpu, const Op* op) {
   set_codes(s, kCodes, codes);
   return done(cpu, op);
 }
-// Of ST0 and ST1, to ST0.
+// Of ST0 and ST1, to ST0. An invalid operand leaves those condition codes alone that hold bits of FPREM's quotient.
 template <class F>
 void binary(Cpu& cpu, const Op* op) {
   if (!ready(cpu, op)) return;
   X87State& s = cpu.state.x87;
   if (empty(s, 0) || empty(s, 1)) [[unlikely]] {
+    set_codes(s, F::kCodes & kC2, 0);
     if (stack_fault(s, false)) put(s, 0, kIndefinite);
   } else {
     Real80 a = st(s, 0);
-    if (settle(s, F::run(a, st(s, 1), s.control), F::kCodes)) st(s, 0) = a;
+    const uint16_t sw = F::run(a, st(s, 1), s.control);
+    const uint16_t codes = (sw & kInvalid) != 0 ? F::kCodes & (kC1 | kC2) : F::kCodes;
+    if (settle(s, sw, codes)) st(s, 0) = a;
   }
   return done(cpu, op);
 }
@@ -96,6 +100,7 @@ void pushing(Cpu& cpu, const Op* op) {
   if (!ready(cpu, op)) return;
   X87State& s = cpu.state.x87;
   if (empty(s, 0) || !empty(s, 7)) [[unlikely]] {
+    if (partial) set_codes(s, kC2, 0);
     if (stack_fault(s, !empty(s, 0))) {
       put(s, 0, kIndefinite);
       push(s, kIndefinite);

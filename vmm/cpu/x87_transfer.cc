@@ -43,7 +43,15 @@ void load_memory(Cpu& cpu, const Op* op) {
   X87State& s = cpu.state.x87;
   if (!overflows(s)) {
     Real80 value;
-    if (settle(s, F::run(value, from, s.control), kC1)) push(s, value);
+    const uint16_t sw = F::run(value, from, s.control);
+    // Unlike elsewhere, a denormal operand does not prevent the load: processors push it with the exception pending.
+    if ((sw & ~s.control & kInvalid) != 0) {
+      settle(s, sw, kC1);
+    } else {
+      set_codes(s, kC1, 0);
+      raise(s, sw & kExceptions);
+      push(s, value);
+    }
   }
   return done(cpu, op);
 }
@@ -168,7 +176,6 @@ void move_if(Cpu& cpu, const Op* op) {
   if (!ready(cpu, op)) return;
   X87State& s = cpu.state.x87;
   const bool moves = condition<code>(cpu.flags);
-  set_codes(s, kC1, 0);
   if (empty(s, 0) || empty(s, op->r1)) [[unlikely]] {
     if (stack_fault(s, false) && moves) put(s, 0, kIndefinite);
   } else if (moves) {
@@ -181,6 +188,7 @@ template <bool pops>
 void free_st(Cpu& cpu, const Op* op) {
   if (!ready(cpu, op)) return;
   X87State& s = cpu.state.x87;
+  set_codes(s, kC1, 0);
   s.tags &= static_cast<uint8_t>(~(1u << physical(s, op->r1)));
   if (pops) pop(s);
   return done(cpu, op);
