@@ -205,5 +205,32 @@ TEST(X87, ControlIsTheHosts) {
   });
 }
 
+TEST(X87, PendingExceptionsWait) {
+  for (const bool numeric_error : {true, false}) {
+    FlatMachine m(CodeKind::kLong64);
+    // fdivp (0 / 0); fnstsw ax; fwait; fldz
+    m.load(Code{0xde, 0xf9, 0xdf, 0xe0, 0x9b, 0xd9, 0xee});
+    Cpu& cpu = m.cpu();
+    const Controls c = cpu.controls();
+    cpu.mmu().write_controls(numeric_error ? c.cr0 | 0x20 : c.cr0 & ~uint64_t{0x20}, c.cr4, c.efer);
+    cpu.mode_changed();
+    cpu.state.x87.control = 0x37e;
+    cpu.state.x87.tags = 0x03;
+    ASSERT_EQ(m.run(2), ExitReason::kBudget);
+    EXPECT_EQ(cpu.gpr[kRax] & 0xb8ff, 0x8081u);
+    EXPECT_EQ(cpu.state.x87.tags, 0x03);  // nothing was popped
+    EXPECT_EQ(cpu.state.x87.last_ip, FlatMachine::kCode);
+    EXPECT_EQ(cpu.state.x87.last_opcode, 0x6f9);
+    if (numeric_error) {
+      EXPECT_EQ(m.run(1), ExitReason::kFault);
+      EXPECT_EQ(unsigned{cpu.exit.fault.vector}, unsigned{kX87Error});
+      EXPECT_EQ(cpu.rip, FlatMachine::kCode + 4);
+    } else {
+      EXPECT_EQ(m.run(2), ExitReason::kBudget);
+      EXPECT_EQ(cpu.state.x87.tags, 0x83);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace gnomon::vmm

@@ -59,7 +59,7 @@ void examine(Cpu& cpu, const Op* op) {
   set_codes(s, kCodes, codes);
   return done(cpu, op);
 }
-// Of ST0 and ST1, to ST0. An invalid operand leaves those condition codes alone that hold bits of FPREM's quotient.
+// Of ST0 and ST1, to ST0. Without a quotient (the result is not a number) the condition codes for its bits stay.
 template <class F>
 void binary(Cpu& cpu, const Op* op) {
   if (!ready(cpu, op)) return;
@@ -70,7 +70,8 @@ void binary(Cpu& cpu, const Op* op) {
   } else {
     Real80 a = st(s, 0);
     const uint16_t sw = F::run(a, st(s, 1), s.control);
-    const uint16_t codes = (sw & kInvalid) != 0 ? F::kCodes & (kC1 | kC2) : F::kCodes;
+    const bool number = a[8] != 0xff || (a[9] & 0x7f) != 0x7f;
+    const uint16_t codes = !number ? F::kCodes & (kC1 | kC2) : F::kCodes;
     if (settle(s, sw, codes)) st(s, 0) = a;
   }
   return done(cpu, op);

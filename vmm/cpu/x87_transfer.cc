@@ -177,7 +177,7 @@ void move_if(Cpu& cpu, const Op* op) {
   X87State& s = cpu.state.x87;
   const bool moves = condition<code>(cpu.flags);
   if (empty(s, 0) || empty(s, op->r1)) [[unlikely]] {
-    if (stack_fault(s, false) && moves) put(s, 0, kIndefinite);
+    if (stack_fault(s, false)) put(s, 0, kIndefinite);
   } else if (moves) {
     st(s, 0) = st(s, op->r1);
   }
