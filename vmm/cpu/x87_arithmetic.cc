@@ -8,6 +8,9 @@
 namespace gnomon::vmm::x87 {
 namespace {
 
+// Operands whose address the host's instruction needs live in blocks that end before the call of the next handler: only
+// then is it a jump.
+
 using namespace host87;
 
 // Of two registers; the result goes to ST0, or to ST(i).
@@ -32,18 +35,20 @@ void registers(Cpu& cpu, const Op* op) {
 template <class F, class T>
 void memory(Cpu& cpu, const Op* op) {
   if (!ready(cpu, op)) return;
-  T b;
   {
-    std::make_unsigned_t<T> bits;
-    if (!cpu.memory.load(cpu.linear_of(op), bits)) return memory_fault(cpu, op);
-    b = static_cast<T>(bits);
-  }
-  X87State& s = cpu.state.x87;
-  if (empty(s, 0)) [[unlikely]] {
-    if (stack_fault(s, false)) put(s, 0, kIndefinite);
-  } else {
-    Real80 a = st(s, 0);
-    if (settle(s, F::run(a, b, s.control), F::kCodes)) st(s, 0) = a;
+    T b;
+    {
+      std::make_unsigned_t<T> bits;
+      if (!cpu.memory.load(cpu.linear_of(op), bits)) return memory_fault(cpu, op);
+      b = static_cast<T>(bits);
+    }
+    X87State& s = cpu.state.x87;
+    if (empty(s, 0)) [[unlikely]] {
+      if (stack_fault(s, false)) put(s, 0, kIndefinite);
+    } else {
+      Real80 a = st(s, 0);
+      if (settle(s, F::run(a, b, s.control), F::kCodes)) st(s, 0) = a;
+    }
   }
   return done(cpu, op);
 }
@@ -69,18 +74,20 @@ void compare(Cpu& cpu, const Op* op) {
 template <class T, bool pops>
 void compare_memory(Cpu& cpu, const Op* op) {
   if (!ready(cpu, op)) return;
-  std::make_unsigned_t<T> bits;
-  if (!cpu.memory.load(cpu.linear_of(op), bits)) return memory_fault(cpu, op);
-  X87State& s = cpu.state.x87;
-  bool finished;
-  if (empty(s, 0)) [[unlikely]] {
-    finished = stack_fault(s, false);
-    if (finished) set_codes(s, kCodes, kUnordered);
-  } else {
-    Real80 a = st(s, 0);
-    finished = settle(s, Com::run(a, static_cast<T>(bits), s.control), kCodes);
+  {
+    std::make_unsigned_t<T> bits;
+    if (!cpu.memory.load(cpu.linear_of(op), bits)) return memory_fault(cpu, op);
+    X87State& s = cpu.state.x87;
+    bool finished;
+    if (empty(s, 0)) [[unlikely]] {
+      finished = stack_fault(s, false);
+      if (finished) set_codes(s, kCodes, kUnordered);
+    } else {
+      Real80 a = st(s, 0);
+      finished = settle(s, Com::run(a, static_cast<T>(bits), s.control), kCodes);
+    }
+    if (pops && finished) pop(s);
   }
-  if (pops && finished) pop(s);
   return done(cpu, op);
 }
 // FCOMI and relatives: to ZF, PF and CF.

@@ -80,18 +80,20 @@ void binary(Cpu& cpu, const Op* op) {
 template <class F>
 void popping(Cpu& cpu, const Op* op) {
   if (!ready(cpu, op)) return;
-  X87State& s = cpu.state.x87;
-  Real80 a = kIndefinite;
-  bool finished;
-  if (empty(s, 0) || empty(s, 1)) [[unlikely]] {
-    finished = stack_fault(s, false);
-  } else {
-    a = st(s, 0);
-    finished = settle(s, F::run(a, st(s, 1), s.control), kC1);
-  }
-  if (finished) {
-    put(s, 1, a);
-    pop(s);
+  {
+    X87State& s = cpu.state.x87;
+    Real80 a = kIndefinite;
+    bool finished;
+    if (empty(s, 0) || empty(s, 1)) [[unlikely]] {
+      finished = stack_fault(s, false);
+    } else {
+      a = st(s, 0);
+      finished = settle(s, F::run(a, st(s, 1), s.control), kC1);
+    }
+    if (finished) {
+      put(s, 1, a);
+      pop(s);
+    }
   }
   return done(cpu, op);
 }

@@ -6,6 +6,9 @@
 namespace gnomon::vmm::x87 {
 namespace {
 
+// Operands whose address the host's instruction needs live in blocks that end before the call of the next handler: only
+// then is it a jump.
+
 using namespace host87;
 
 // Of 2, 4, 8 bytes, or 10.
@@ -38,31 +41,35 @@ bool overflows(X87State& s) {
 template <class F>
 void load_memory(Cpu& cpu, const Op* op) {
   if (!ready(cpu, op)) return;
-  typename F::Type from;
-  if (!load(cpu, op, from)) return memory_fault(cpu, op);
-  X87State& s = cpu.state.x87;
-  if (!overflows(s)) {
-    Real80 value;
-    const uint16_t sw = F::run(value, from, s.control);
-    // Unlike elsewhere, a denormal operand does not prevent the load: processors push it with the exception pending.
-    if ((sw & ~s.control & kInvalid) != 0) {
-      settle(s, sw, kC1);
-    } else {
-      set_codes(s, kC1, 0);
-      raise(s, sw & kExceptions);
-      push(s, value);
+  {
+    typename F::Type from;
+    if (!load(cpu, op, from)) return memory_fault(cpu, op);
+    X87State& s = cpu.state.x87;
+    if (!overflows(s)) {
+      Real80 value;
+      const uint16_t sw = F::run(value, from, s.control);
+      // Unlike elsewhere, a denormal operand does not prevent the load: processors push it with the exception pending.
+      if ((sw & ~s.control & kInvalid) != 0) {
+        settle(s, sw, kC1);
+      } else {
+        set_codes(s, kC1, 0);
+        raise(s, sw & kExceptions);
+        push(s, value);
+      }
     }
   }
   return done(cpu, op);
 }
 void load_real80(Cpu& cpu, const Op* op) {
   if (!ready(cpu, op)) return;
-  Real80 value;
-  if (!load(cpu, op, value)) return memory_fault(cpu, op);
-  X87State& s = cpu.state.x87;
-  if (!overflows(s)) {
-    set_codes(s, kC1, 0);
-    push(s, value);
+  {
+    Real80 value;
+    if (!load(cpu, op, value)) return memory_fault(cpu, op);
+    X87State& s = cpu.state.x87;
+    if (!overflows(s)) {
+      set_codes(s, kC1, 0);
+      push(s, value);
+    }
   }
   return done(cpu, op);
 }
@@ -106,40 +113,44 @@ typename F::Type nothing() {
 template <class F, bool pops>
 void store_memory(Cpu& cpu, const Op* op) {
   if (!ready(cpu, op)) return;
-  constexpr uint16_t kPrevent = kBefore | kOverflow | kUnderflow;
-  X87State& s = cpu.state.x87;
-  uint16_t sw = kInvalid | kStack;
-  typename F::Type value = nothing<F>();
-  const bool underflows = empty(s, 0);
-  if (!underflows) [[likely]] sw = F::run(value, st(s, 0), s.control);
-  const bool stores = (sw & ~s.control & kPrevent) == 0;
-  // First the memory: it may fault, and then nothing has happened.
-  if (stores) {
-    if (!store(cpu, op, value)) return memory_fault(cpu, op);
-  } else if (!cpu.memory.probe_store(cpu.linear_of(op), sizeof value, cpu.memory.privilege())) {
-    return memory_fault(cpu, op);
+  {
+    constexpr uint16_t kPrevent = kBefore | kOverflow | kUnderflow;
+    X87State& s = cpu.state.x87;
+    uint16_t sw = kInvalid | kStack;
+    typename F::Type value = nothing<F>();
+    const bool underflows = empty(s, 0);
+    if (!underflows) [[likely]] sw = F::run(value, st(s, 0), s.control);
+    const bool stores = (sw & ~s.control & kPrevent) == 0;
+    // First the memory: it may fault, and then nothing has happened.
+    if (stores) {
+      if (!store(cpu, op, value)) return memory_fault(cpu, op);
+    } else if (!cpu.memory.probe_store(cpu.linear_of(op), sizeof value, cpu.memory.privilege())) {
+      return memory_fault(cpu, op);
+    }
+    if (underflows) [[unlikely]] {
+      stack_fault(s, false);
+    } else {
+      settle(s, sw, kC1);
+    }
+    if (pops && stores) pop(s);
   }
-  if (underflows) [[unlikely]] {
-    stack_fault(s, false);
-  } else {
-    settle(s, sw, kC1);
-  }
-  if (pops && stores) pop(s);
   return done(cpu, op);
 }
 void store_real80(Cpu& cpu, const Op* op) {
   if (!ready(cpu, op)) return;
-  X87State& s = cpu.state.x87;
-  const bool underflows = empty(s, 0);
-  const bool stores = !underflows || (s.control & kInvalid) != 0;
-  if (stores) {
-    if (!store(cpu, op, underflows ? kIndefinite : st(s, 0))) return memory_fault(cpu, op);
-  } else if (!cpu.memory.probe_store(cpu.linear_of(op), 10, cpu.memory.privilege())) {
-    return memory_fault(cpu, op);
+  {
+    X87State& s = cpu.state.x87;
+    const bool underflows = empty(s, 0);
+    const bool stores = !underflows || (s.control & kInvalid) != 0;
+    if (stores) {
+      if (!store(cpu, op, underflows ? kIndefinite : st(s, 0))) return memory_fault(cpu, op);
+    } else if (!cpu.memory.probe_store(cpu.linear_of(op), 10, cpu.memory.privilege())) {
+      return memory_fault(cpu, op);
+    }
+    set_codes(s, kC1, 0);
+    if (underflows) stack_fault(s, false);
+    if (stores) pop(s);
   }
-  set_codes(s, kC1, 0);
-  if (underflows) stack_fault(s, false);
-  if (stores) pop(s);
   return done(cpu, op);
 }
 template <bool pops>
