@@ -117,7 +117,7 @@ void TrapMachine::set_gate(unsigned vector, uint16_t selector, uint64_t offset, 
 
 void TrapMachine::enter(unsigned level) {
   Cpu& c = *cpu_;
-  for (const auto [reg, selector] : {std::pair<unsigned, uint16_t>{kCs, code(level)}, {kSs, data(level)}, {kDs, data(3)},
+  for (const auto& [reg, selector] : {std::pair<unsigned, uint16_t>{kCs, code(level)}, {kSs, data(level)}, {kDs, data(3)},
                                      {kEs, data(3)}, {kFs, data(3)}, {kGs, data(3)}}) {
     trap::Descriptor d;
     d.low = descriptor(selector / 8);
