@@ -7,7 +7,7 @@ namespace {
 
 // As listed in help: the main jobs first.
 constexpr const Verb* kVerbs[] = {
-    &kCompareVerb,  &kReplayVerb,  &kRecordVerb,  &kConvertVerb, &kGenVerb,     &kInfoVerb,
+    &kRunVerb, &kCompareVerb,  &kReplayVerb,  &kRecordVerb,  &kConvertVerb, &kGenVerb,     &kInfoVerb,
     &kFormatsVerb,  &kConfigVerb,  &kCountersVerb, &kPresetsVerb, &kBackendsVerb, &kVersionVerb,
     &kManVerb,      &kCompletionVerb, &kHelpVerb,
 };

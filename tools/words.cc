@@ -10,6 +10,8 @@
 #include "gnomon/tlb/presets.h"
 #include "gnomon/traces/formats.h"
 #include "gnomon/traces/generators.h"
+#include "gnomon/vmm/board.h"
+#include "gnomon/vmm/loader.h"
 #include "tools/options.h"
 #include "tools/replay_plan.h"
 #include "tools/replay_report.h"
@@ -38,6 +40,8 @@ std::vector<std::string> verb_words() {
 }
 
 std::vector<std::string> backend_words() { return names_of(backends()); }
+std::vector<std::string> board_words() { return names_of(vmm::boards()); }
+std::vector<std::string> loader_words() { return names_of(vmm::loaders()); }
 std::vector<std::string> tlb_words() { return names_of(tlb_presets()); }
 std::vector<std::string> cache_words() { return with(names_of(cache_presets()), "auto"); }
 std::vector<std::string> cost_words() { return names_of(cost_presets()); }

@@ -21,6 +21,8 @@ std::vector<std::string> page_words();
 std::vector<std::string> format_words();  ///< that are read
 std::vector<std::string> output_words();  ///< formats that are written
 std::vector<std::string> pattern_words();
+std::vector<std::string> loader_words();
+std::vector<std::string> board_words();
 std::vector<std::string> shell_words();
 std::vector<std::string> action_words();  ///< of `config`
 

@@ -78,6 +78,9 @@ void scramble(TrapMachine& m, Random& random, Mode mode) {
   }
   if (mode != Mode::k64) {
     for (Segment& g : s.segments) g.base &= 0xffff'ffff;
+    s.rip &= mode == Mode::kReal ? 0xffff : 0xffff'ffff;
+    for (uint64_t& r : s.gpr) r &= 0xffff'ffff;
+    s.msrs.lstar &= 0xffff'ffff;
   }
   m.cpu().restore(s);
 }

@@ -23,7 +23,7 @@
 //  2. A page is in the table for stores only if stores need no attention: its dirty flag is set, it holds no guest
 //     table that is tracked, and no code that was decoded.
 //  3. Device memory is only accessed while `devices_allowed`: by an instruction on its own, when the count of instructions, and so
-//     the time that the device sees, is exact. Otherwise the access fails with `wants_device`, and the instruction
+//     the time that the device sees, is exact. Otherwise the access fails with `device_refused`, and the instruction
 //     is to be started again.
 //  4. With a modelled TLB or a recorder (`exact`) nothing is kept: each access is one Vcpu::access.
 
@@ -57,13 +57,13 @@ class MemoryPath {
   void set_user(bool user) {
     user_ = user;
     current_ = &tables_[user];
+    if (mmu_.controls().ac) [[unlikely]] alignment_changed();
   }
   bool user() const { return user_; }
   Privilege privilege() const { return user_ ? Privilege::kUser : Privilege::kSupervisor; }
   void set_exact(bool exact) { exact_ = exact; flush(); }
   bool exact() const { return exact_; }
   void set_observer(MemoryObserver* observer) { observer_ = observer; }
-  void set_devices_allowed(bool allowed) { devices_allowed_ = allowed; }
 
   // Each answers false and sets `fault` if the access faults; then nothing has changed (but accessed flags). Sizes are of
   // T: 1, 2, 4, 8 bytes; any alignment.
@@ -100,6 +100,16 @@ class MemoryPath {
     const Entry& e = current_->write[index(linear)];
     at = host(e, linear);
     return e.tag == tag(linear + sizeof(T) - 1);
+  }
+  /// Where `bytes` bytes at `linear` are, all in one page, if loads (stores) of them need no attention now and the software TLB
+  /// knows; else null.
+  const uint8_t* plain_load(uint64_t linear, uint64_t bytes) const {
+    const Entry& e = current_->read[index(linear)];
+    return e.tag == tag(linear + bytes - 1) ? host(e, linear) : nullptr;
+  }
+  uint8_t* plain_store(uint64_t linear, uint64_t bytes) const {
+    const Entry& e = current_->write[index(linear)];
+    return e.tag == tag(linear + bytes - 1) ? host(e, linear) : nullptr;
   }
   /// Loads what a store to the same bytes will follow: faults as a store does.
   template <class T>
@@ -148,7 +158,10 @@ class MemoryPath {
 
   Fault fault;                     ///< of the last access that failed
   bool fetch_from_device = false;  ///< the last fetch that failed met no fault, but no RAM
-  bool wants_device = false;       ///< the last access that failed was to a device, at the wrong moment
+  /// When false, an access to a device fails before it has reached it, and sets `device_refused`: the executor then repeats the
+  /// instruction alone, so that the device sees the right time.
+  bool devices_allowed = true;
+  bool device_refused = false;
   bool host_failed = false;        ///< the host could not give the guest its memory: the machine must stop
 
   // What changes translations, with what must be forgotten then. As the functions of Vcpu: false is #GP, and nothing has changed.
@@ -156,6 +169,9 @@ class MemoryPath {
   bool write_controls(uint64_t cr0, uint64_t cr4, uint64_t efer);
   void invlpg(uint64_t linear);
   bool invpcid(InvpcidType type, uint64_t pcid, uint64_t linear);
+
+  /// After a change of RFLAGS.AC: alignment may be checked now.
+  void alignment_changed();
 
   /// Drops everything from the software TLB.
   void flush();
@@ -191,7 +207,8 @@ class MemoryPath {
   bool store_slow(uint64_t linear, unsigned size, uint64_t value, Privilege by);
   bool store_piece(uint64_t linear, unsigned size, uint64_t value, Privilege by);
   bool failed(const Translation& t, uint64_t linear);
-  bool refuse_device();
+  bool misaligned(uint64_t linear, unsigned size, Privilege by);
+  bool refuses_device() { return device_refused = !devices_allowed; }
   void keep(Entry& e, uint64_t linear, const Translation& t);
   uint64_t wrap(uint64_t linear) const;
 
@@ -202,7 +219,7 @@ class MemoryPath {
   MemoryObserver* observer_ = nullptr;
   bool user_ = false;
   bool exact_ = false;
-  bool devices_allowed_ = true;
+  bool checks_alignment_ = false;  // then the tables stay empty
   bool has_large_ = false;     // something in the tables is part of a large page
   uint64_t generation_ = 1;    // 1 to 4095
   uint64_t epoch_ = 1;

@@ -37,7 +37,9 @@ absl::StatusOr<const Layout*> layout_of(absl::string_view file, ImageBytes image
     return image_error(file, image.size(), "the ELF header is cut off; copy the file anew");
   }
   if (image[4] != 1 && image[4] != 2) {
-    return image_error(file, 4, absl::StrFormat("unknown ELF class %d (1 and 2 exist)", image[4]));
+    return image_error(
+        file, 4,
+        absl::StrFormat("unknown ELF class %d, 1 and 2 exist; copy the file anew", image[4]));
   }
   const Layout& layout = image[4] == 2 ? kLayout64 : kLayout32;
   if (image[5] != 1) {

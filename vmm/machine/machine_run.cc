@@ -117,7 +117,6 @@ void MachineImpl::handle_exit(Processor& p) {
     case ExitReason::kNone:
     case ExitReason::kBudget:
     case ExitReason::kAttention:
-    case ExitReason::kDevice:
       return;
     case ExitReason::kInstruction:
       note_exit(cpu, 0x1000u + exit.op->code);

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef TOOLS_CONSOLE_H_
+#define TOOLS_CONSOLE_H_
+
+#include <termios.h>
+
+#include <string>
+
+#include "absl/strings/string_view.h"
+
+namespace gnomon::tools {
+
+/// The user's side of a guest's serial port: standard input, byte by byte, and standard output. On a terminal, keys go to
+/// the guest as they are typed, but for those after Ctrl-A: x ends the machine, c asks for the monitor, h shows these,
+/// Ctrl-A itself is Ctrl-A.
+class Console {
+ public:
+  enum class Command { kNone, kExit, kMonitor };
+
+  /// Takes the terminal over, if standard input is one and `use_input`.
+  explicit Console(bool use_input);
+  ~Console();
+  Console(const Console&) = delete;
+  Console& operator=(const Console&) = delete;
+
+  bool terminal() const { return raw_; }
+  /// May there be more input some time?
+  bool open() const { return open_; }
+  /// Takes what was typed by now, waiting at most so long for it. What is for the guest goes to `pending`.
+  Command read(int wait_milliseconds);
+  std::string pending;  ///< typed, and not yet taken by the guest
+
+  /// The terminal as the user's shell wants it, for a while.
+  void suspend();
+  void resume();
+
+ private:
+  Command take(char c);
+
+  bool open_;
+  bool raw_ = false;
+  bool escaped_ = false;
+  struct termios before_ = {};
+};
+
+}  // namespace gnomon::tools
+
+#endif  // TOOLS_CONSOLE_H_

@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The verb `run`: a guest in a virtual machine.
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "gnomon/vmm/machine.h"
+#include "tools/commands.h"
+#include "tools/console.h"
+#include "tools/json_text.h"
+#include "tools/output.h"
+#include "tools/signals.h"
+#include "tools/table.h"
+#include "tools/units.h"
+#include "tools/words.h"
+
+namespace gnomon::tools {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using vmm::Machine;
+using vmm::MachineOptions;
+using vmm::RunEnd;
+
+/// Guest instructions between two looks at standard input.
+constexpr uint64_t kSlice = 1'000'000;
+/// What is kept of the console for --json.
+constexpr size_t kMostConsole = 4u << 20;
+
+absl::StatusOr<PageSize> page_size(absl::string_view text) {
+  for (const PageSize size : {PageSize::k4K, PageSize::k2M, PageSize::k1G}) {
+    if (text == name_of(size)) return size;
+  }
+  return absl::InvalidArgumentError(absl::StrCat("--host-page: \"", text, "\" is not 4K, 2M or 1G"));
+}
+
+absl::StatusOr<MachineOptions> parse(const Arguments& a) {
+  MachineOptions m;
+  m.load.image = a.text("IMAGE");
+  m.load.format = a.text("--format");
+  m.load.command_line = a.text("--append");
+  if (a.given("--module")) m.load.modules = a.all("--module");
+  if (a.given("--disk")) m.board.disks = a.all("--disk");
+  m.board.board = a.text("--board");
+  m.board.write_disks = a.given("--write-disks");
+  const auto memory = a.bytes("--mem");
+  if (!memory.ok()) return memory.status();
+  m.board.memory_bytes = *memory;
+  const auto cpus = a.count("--cpus");
+  if (!cpus.ok()) return cpus.status();
+  if (*cpus < 1 || *cpus > 64) return absl::InvalidArgumentError("--cpus: not between 1 and 64");
+  m.board.cpus = static_cast<unsigned>(*cpus);
+  m.backend = a.text("--mmu");
+  m.tlb = a.text("--tlb");
+  const auto page = page_size(a.text("--host-page"));
+  if (!page.ok()) return page.status();
+  m.host_page = *page;
+  m.naive = a.given("--naive");
+  m.audit = a.given("--audit");
+  return m;
+}
+
+/// Where the guest's serial port goes.
+struct Output {
+  bool keep = false;
+  std::string kept;
+  bool failed = false;
+
+  void take(absl::string_view bytes) {
+    if (keep) {
+      if (kept.size() < kMostConsole) kept.append(bytes.data(), bytes.size());
+      return;
+    }
+    while (!bytes.empty() && !failed) {
+      const ssize_t n = write(STDOUT_FILENO, bytes.data(), bytes.size());
+      if (n <= 0) {
+        failed = true;
+        if (errno == EPIPE) note_reader_gone();
+        return;
+      }
+      bytes.remove_prefix(static_cast<size_t>(n));
+    }
+  }
+};
+
+/// One line for each exit of the guest.
+class EventLog final : public vmm::MachineObserver {
+ public:
+  explicit EventLog(std::ofstream& file) : file_(file) {}
+  void on_exit(const vmm::ExitEvent& e) override {
+    file_ << absl::StrFormat("%d cpu%d %#x %s\n", e.instructions, e.cpu, e.rip, e.what);
+  }
+
+ private:
+  std::ofstream& file_;
+};
+
+absl::string_view name_of_end(RunEnd::Reason reason) {
+  switch (reason) {
+    case RunEnd::Reason::kLimit: return "limit";
+    case RunEnd::Reason::kExit: return "exit";
+    case RunEnd::Reason::kReset: return "reset";
+    case RunEnd::Reason::kShutdown: return "triple_fault";
+    case RunEnd::Reason::kHalted: return "halted";
+    case RunEnd::Reason::kBreakpoint: return "breakpoint";
+    case RunEnd::Reason::kHostFailed: return "host_memory";
+    case RunEnd::Reason::kBroken: return "broken_invariant";
+  }
+  return "";
+}
+
+/// The machine until it ends, or the user ends it, or it has run for `limit` instructions (0: without limit).
+RunEnd run_machine(Machine& machine, Console& console, uint64_t limit, bool& ended_by_user) {
+  uint64_t run = 0;
+  while (true) {
+    const uint64_t slice = limit == 0 ? kSlice : std::min(kSlice, limit - run);
+    if (slice == 0) return RunEnd{RunEnd::Reason::kLimit, 0, 0, "the limit of instructions is reached"};
+    const uint64_t before = machine.instructions();
+    const RunEnd end = machine.run(slice);
+    run += slice;
+    const bool waits = end.reason == RunEnd::Reason::kHalted;
+    if (end.reason != RunEnd::Reason::kLimit && !waits) return end;
+    if (waits && !console.open() && console.pending.empty()) return end;
+    // A guest that sleeps lets us sleep, where somebody sits before the screen.
+    const bool idle = machine.instructions() - before < slice / 8;
+    const int patience = waits ? 1000 : idle && console.terminal() ? 10 : 0;
+    const Console::Command command = console.read(patience);
+    if (command == Console::Command::kExit) {
+      ended_by_user = true;
+      return end;
+    }
+    const size_t taken = machine.board().console_input(console.pending);
+    console.pending.erase(0, taken);
+  }
+}
+
+Json to_json(Machine& machine, const RunEnd& end, const Output& output) {
+  Json counters = Json::object();
+  const Counters c = machine.counters();
+  for (const CounterInfo& row : counter_table()) counters[std::string(row.name)] = c[row.id];
+  Json exits = Json::object();
+  for (const vmm::ExitCount& e : machine.exit_counts()) exits[std::string(e.name)] = e.count;
+  return {{"schema", "gnomon.run/1"},
+          {"image", machine.options().load.image},
+          {"format", machine.guest().format},
+          {"mmu", machine.options().backend},
+          {"end", std::string(name_of_end(end.reason))},
+          {"status", end.status},
+          {"text", end.text},
+          {"instructions", machine.instructions()},
+          {"guest_ns", machine.clock().now()},
+          {"trace_hash", absl::StrFormat("%#018x", machine.trace_hash())},
+          {"memory_hash", absl::StrFormat("%#018x", machine.memory_hash())},
+          {"exits", exits},
+          {"counters", counters},
+          {"screen", machine.board().text_screen(machine.memory())},
+          {"console", output.kept}};
+}
+
+std::string stats_text(Machine& machine, double seconds) {
+  Table table;
+  table.add_heading("guest");
+  const auto row = [&](absl::string_view name, uint64_t n) {
+    if (n != 0) table.add_row({absl::StrCat("  ", name), with_separators(n)});
+  };
+  row("instructions", machine.instructions());
+  row("guest time, microseconds", machine.clock().now() / 1000);
+  table.add_heading("exits to the VMM by the guest's instructions and events");
+  for (const vmm::ExitCount& e : machine.exit_counts()) row(e.name, e.count);
+  table.add_heading(absl::StrCat("memory, --mmu ", machine.options().backend));
+  const Counters c = machine.counters();
+  for (const CounterInfo& info : counter_table()) row(info.name, c[info.id]);
+  return absl::StrCat(table.to_string(),
+                      absl::StrFormat("trace hash %#018x, memory hash %#018x\n%.1f million instructions a second\n",
+                                      machine.trace_hash(), machine.memory_hash(),
+                                      1e-6 * static_cast<double>(machine.instructions()) /
+                                          std::max(seconds, 1e-9)));
+}
+
+absl::StatusOr<int> run_guest(const Arguments& a) {
+  const bool json = a.given("--json");
+  const bool quiet = a.given("--quiet");
+  auto options = parse(a);
+  if (!options.ok()) return options.status();
+  const auto limit = a.count("--limit");
+  if (!limit.ok()) return limit.status();
+  Output output;
+  output.keep = json;
+  options->board.console_output = [&](absl::string_view bytes) { output.take(bytes); };
+  auto machine = Machine::create(*options);
+  if (!machine.ok()) return machine.status();
+  std::ofstream events;
+  std::unique_ptr<EventLog> log;
+  if (a.given("--events")) {
+    events.open(a.text("--events"));
+    if (!events) return absl::InvalidArgumentError(absl::StrCat("--events: cannot write ", a.text("--events")));
+    log = std::make_unique<EventLog>(events);
+    (*machine)->set_observer(log.get());
+  }
+  if (!quiet) print_message((*machine)->guest().description);
+
+  bool ended_by_user = false;
+  RunEnd end;
+  const auto start = std::chrono::steady_clock::now();
+  {
+    Console console(/*use_input=*/!json);
+    end = run_machine(**machine, console, *limit, ended_by_user);
+  }
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  if (output.failed) return kFailure;
+  if (log != nullptr && !events.flush()) {
+    return absl::InternalError(absl::StrCat(a.text("--events"), ": cannot write all of it; is the disk full?"));
+  }
+  if (ended_by_user) return kSuccess;
+  const bool good = (end.reason == RunEnd::Reason::kExit && end.status == 0) ||
+                    end.reason == RunEnd::Reason::kLimit || end.reason == RunEnd::Reason::kHalted;
+  const int code = good ? kSuccess : kMismatch;
+  if (json) return write_result(json_text(to_json(**machine, end, output)), code);
+  if (a.given("--screen")) {
+    const std::string screen =
+        absl::StrCat(absl::StrJoin((*machine)->board().text_screen((*machine)->memory()), "\n"), "\n");
+    if (const int written = write_result(screen, code); written == kFailure) return written;
+  }
+  if (!quiet || !good) print_message(end.text);
+  if (!good && end.reason == RunEnd::Reason::kShutdown) {
+    std::fputs((*machine)->registers_text(end.cpu).c_str(), stderr);
+  }
+  if (a.given("--stats")) std::fputs(stats_text(**machine, took.count()).c_str(), stderr);
+  return code;
+}
+
+int run_run(const Arguments& arguments) {
+  const absl::StatusOr<int> code = run_guest(arguments);
+  return code.ok() ? *code : report_failure(code.status());
+}
+
+constexpr OptionSpec kRunOptions[] = {
+    {"IMAGE", 0, kFileValue, "", "a kernel, boot sector or program to boot (docs/loaders.md)"},
+    {"--format", 0, "NAME", "", "what the image is; by default that is told by its content", false, loader_words},
+    {"--append", 'a', "TEXT", "", "command line of the kernel"},
+    {"--module", 0, "FILE", "", "a module, or the initial RAM disk of Linux; may be repeated"},
+    {"--disk", 'd', "FILE", "", "disk image; may be repeated, up to four"},
+    {"--write-disks", 0, "", "", "stores to disks go to their files; otherwise they are forgotten at the end"},
+    {"--mmu", 'm', "BACKEND", "shadow", "how memory is virtualized; `gnomon backends` lists the ways", false, backend_words},
+    {"--mem", 0, "SIZE", "64M", "guest memory, 2M to 32G"},
+    {"--cpus", 0, "N", "1", "processors, 1 to 64"},
+    {"--board", 0, "NAME", "pc", "the devices: pc or minimal (docs/boards.md)", false, board_words},
+    {"--tlb", 't', "PRESET", "off", "TLBs and walk caches to model, access by access; off: faster, and TLBs are not counted",
+     false, tlb_words},
+    {"--host-page", 0, "SIZE", "4K", "largest host page behind guest memory: 4K, 2M or 1G", false, page_words},
+    {"--limit", 0, "N", "0", "stop after the guest time of N instructions; 0: no limit"},
+    {"--stats", 0, "", "", "at the end, print what was counted on standard error"},
+    {"--events", 0, "FILE", "", "write a line for each exit to the VMM"},
+    {"--screen", 0, "", "", "at the end, print the text screen"},
+    {"--naive", 0, "", "", "trap only what traps on a processor at privilege level 3 (docs/virtualization-holes.md)"},
+    {"--audit", 0, "", "", "check the backend's tables after every exit; slow"},
+    kJsonOption,
+    kQuietOption,
+};
+constexpr Example kRunExamples[] = {
+    {"gnomon run kernel.elf", "a kernel under shadow paging; Ctrl-A x ends it"},
+    {"gnomon run disk.img --cpus 2 --mmu nested", "a disk with a boot sector, two processors, EPT"},
+    {"gnomon run vmlinuz --module initrd.gz --append console=ttyS0 --mem 256M", "Linux"},
+};
+
+}  // namespace
+
+const Verb kRunVerb = {
+    "run", "run a guest in a virtual machine",
+    "The guest's instructions are interpreted; its memory is virtualized by --mmu. The first serial port is\n"
+    "the console: standard input and output. On a terminal Ctrl-A x ends the machine.\n"
+    "Exits with 0 if the guest ended with success (it wrote 0 to the debug-exit port, or powered off), or --limit\n"
+    "was reached; with 1 if it ended otherwise: another status, a triple fault, a reset.",
+    kRunExamples, kRunOptions, run_run};
+
+}  // namespace gnomon::tools
