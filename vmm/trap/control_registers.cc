@@ -61,13 +61,11 @@ bool write_cr8(Instruction& in, uint64_t value) {
 }  // namespace
 
 bool set_controls(Cpu& cpu, uint64_t cr0, uint64_t cr4, uint64_t efer) {
-  const Controls before = cpu.controls();
   if (!long_mode_change_allowed(cpu, cr0, efer)) return false;
   if (!cpu.memory.write_controls(cr0, cr4, efer)) return false;
   const Controls& after = cpu.controls();
-  const bool mode = ((before.cr0 ^ after.cr0) & cr0::kPE) != 0 || ((before.efer ^ after.efer) & efer::kLMA) != 0;
   if ((after.cr0 & cr0::kPE) == 0) cpu.set_cpl(0);
-  if (mode) cpu.mode_changed();
+  cpu.mode_changed();
   return true;
 }
 
