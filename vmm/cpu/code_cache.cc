@@ -44,7 +44,10 @@ void relocate(Op& op, unsigned offset, unsigned number) {
   op.offset = static_cast<uint16_t>(offset);
   op.number = static_cast<uint16_t>(number);
   const unsigned end = offset + op.length;
-  if (op.base == kBlockStart) op.disp += static_cast<int32_t>(end);
+  if (op.base == kBlockStart) {
+    // A displacement within a page of 2^31 wraps here, as no linker makes it: then the address is wrong by 2^32.
+    op.disp = static_cast<int32_t>(static_cast<uint32_t>(op.disp) + end);
+  }
   if ((op.flags & op_flag::kRelative) != 0) op.imm += end;
 }
 
