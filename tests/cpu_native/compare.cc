@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/cpu_native/compare.h"
+
+#include <cstring>
+
+#include "absl/strings/str_format.h"
+#include "gnomon/vmm/cpu_state.h"
+
+namespace gnomon::vmm::native {
+namespace {
+
+constexpr const char* kNames[] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
+                                  "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
+
+// The kernel says that a page of its own is present whether it is or not.
+uint32_t error_of(const Stop& s) {
+  if (s.vector < 8 || s.vector == 9 || s.vector > 14) return 0;
+  return s.vector == 14 && s.cr2 >> 47 != 0 ? s.error & ~1u : s.error;
+}
+
+bool same_stop(const Result& a, const Result& b) {
+  if (a.stop.vector != b.stop.vector) return false;
+  if (a.stop.vector == Stop::kEnd) return true;
+  if (a.state.rip != b.state.rip || error_of(a.stop) != error_of(b.stop)) return false;
+  return a.stop.vector != 14 || a.stop.cr2 == b.stop.cr2;
+}
+
+unsigned registers(const Snippet& s) { return s.mode == Mode::k64 ? 16 : 8; }
+uint64_t mask(const Snippet& s) { return s.mode == Mode::k64 ? ~uint64_t{0} : 0xffff'ffff; }
+
+bool same_gpr(const Snippet& s, const Result& a, const Result& b, unsigned r) {
+  return ((a.state.gpr[r] ^ b.state.gpr[r]) & mask(s)) == 0;
+}
+
+uint64_t compared_flags(uint32_t undefined) { return (flag::kArithmetic | flag::kDF) & ~uint64_t{undefined}; }
+
+std::string hex(const uint8_t* bytes, unsigned count) {
+  std::string out;
+  for (unsigned i = count; i-- > 0;) absl::StrAppendFormat(&out, "%02x", bytes[i]);
+  return out;
+}
+
+std::string text_of(const Result& r) {
+  if (r.stop.vector == Stop::kEnd) return "end";
+  if (r.stop.vector == Stop::kSensitive) return absl::StrFormat("to the VMM at %x", r.state.rip);
+  if (r.stop.vector == Stop::kEndless) return absl::StrFormat("does not end, at %x", r.state.rip);
+  if (r.stop.vector == Stop::kOther) return absl::StrFormat("stopped for another reason at %x", r.state.rip);
+  return absl::StrFormat("vector %d error %x cr2 %x rip %x", r.stop.vector, error_of(r.stop),
+                         r.stop.vector == 14 ? r.stop.cr2 : 0, r.state.rip);
+}
+
+}  // namespace
+
+uint32_t undefined_after(const Snippet& s, const Input& input, const Result& host) {
+  bool sound = true;
+  const auto before = undefined_flags(s, static_cast<int64_t>(input.state.gpr[kRcx] & 0xff), sound);
+  const size_t at = host.stop.vector == Stop::kEnd ? s.pieces.size() : s.piece_at(host.state.rip);
+  return before[at];
+}
+
+bool same(const Snippet& s, const Result& host, const Result& guest, uint32_t undefined) {
+  if (!same_stop(host, guest)) return false;
+  for (unsigned r = 0; r < registers(s); ++r) {
+    if (!same_gpr(s, host, guest, r)) return false;
+  }
+  if (((host.state.rflags ^ guest.state.rflags) & compared_flags(undefined)) != 0) return false;
+  const FxImage& a = host.state.fx;
+  const FxImage& b = guest.state.fx;
+  if (a.mxcsr != b.mxcsr || a.control != b.control || a.status != b.status || a.tags != b.tags) return false;
+  for (unsigned i = 0; i < 8; ++i) {
+    if (std::memcmp(a.st[i], b.st[i], 10) != 0) return false;
+  }
+  return std::memcmp(a.xmm, b.xmm, registers(s) * 16) == 0;
+}
+
+std::string differences(const Snippet& s, const Result& host, const Result& guest, uint32_t undefined) {
+  std::string out;
+  if (!same_stop(host, guest)) {
+    absl::StrAppendFormat(&out, "  stop: host %s; guest %s\n", text_of(host), text_of(guest));
+  } else if (host.stop.vector != Stop::kEnd) {
+    absl::StrAppendFormat(&out, "  (both: %s)\n", text_of(host));
+  }
+  const auto number = [&](const char* name, uint64_t h, uint64_t g) {
+    if (h != g) absl::StrAppendFormat(&out, "  %s: host %x guest %x\n", name, h, g);
+  };
+  for (unsigned r = 0; r < registers(s); ++r) {
+    number(kNames[r], host.state.gpr[r] & mask(s), guest.state.gpr[r] & mask(s));
+  }
+  const uint64_t flags = compared_flags(undefined);
+  number("flags", host.state.rflags & flags, guest.state.rflags & flags);
+  const FxImage& a = host.state.fx;
+  const FxImage& b = guest.state.fx;
+  number("mxcsr", a.mxcsr, b.mxcsr);
+  number("fcw", a.control, b.control);
+  number("fsw", a.status, b.status);
+  number("tags", a.tags, b.tags);
+  for (unsigned i = 0; i < 8; ++i) {
+    if (std::memcmp(a.st[i], b.st[i], 10) == 0) continue;
+    absl::StrAppendFormat(&out, "  st%d: host %s guest %s\n", i, hex(a.st[i], 10), hex(b.st[i], 10));
+  }
+  for (unsigned i = 0; i < registers(s); ++i) {
+    if (std::memcmp(a.xmm[i], b.xmm[i], 16) == 0) continue;
+    absl::StrAppendFormat(&out, "  xmm%d: host %s guest %s\n", i, hex(a.xmm[i], 16), hex(b.xmm[i], 16));
+  }
+  return out;
+}
+
+std::string describe(const Snippet& s, const Input& input) {
+  std::string out = " ";
+  for (unsigned r = 0; r < registers(s); ++r) {
+    absl::StrAppendFormat(&out, " %s=%x", kNames[r], input.state.gpr[r]);
+  }
+  absl::StrAppendFormat(&out, " flags=%x", input.state.rflags);
+  bool x87 = false;
+  bool sse = false;
+  for (const Piece& p : s.pieces) {
+    x87 |= family_of(p.d) == Family::kX87;
+    sse |= family_of(p.d) == Family::kSse;
+  }
+  const FxImage& fx = input.state.fx;
+  if (x87) {
+    absl::StrAppendFormat(&out, "\n  fcw=%x fsw=%x tags=%x", fx.control, fx.status, fx.tags);
+    for (unsigned i = 0; i < 8; ++i) absl::StrAppendFormat(&out, " st%d=%s", i, hex(fx.st[i], 10));
+  }
+  if (sse) {
+    absl::StrAppendFormat(&out, "\n  mxcsr=%x", fx.mxcsr);
+    for (unsigned i = 0; i < registers(s); ++i) absl::StrAppendFormat(&out, " xmm%d=%s", i, hex(fx.xmm[i], 16));
+  }
+  out += '\n';
+  return out;
+}
+
+}  // namespace gnomon::vmm::native
