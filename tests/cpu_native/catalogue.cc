@@ -18,14 +18,16 @@ const ZydisDecoder& decoder(Mode mode) {
   return decoders[mode == Mode::k32];
 }
 
-// Extensions that the virtual processor has.
-bool is_offered(ZydisISAExt extension) {
-  switch (extension) {
+// What the virtual processor's CPUID offers.
+bool is_offered(const Decoding& d) {
+  if (d.i.meta.isa_set == ZYDIS_ISA_SET_POPCNT) return true;
+  switch (d.i.meta.isa_ext) {
     case ZYDIS_ISA_EXT_BASE:
     case ZYDIS_ISA_EXT_LONGMODE:
     case ZYDIS_ISA_EXT_PAUSE:
     case ZYDIS_ISA_EXT_CLFSH:
     case ZYDIS_ISA_EXT_X87:
+    case ZYDIS_ISA_EXT_MMX:
     case ZYDIS_ISA_EXT_SSE:
     case ZYDIS_ISA_EXT_SSE2:
       return true;
@@ -162,6 +164,7 @@ absl::string_view mnemonic_name(unsigned mnemonic) {
 Family family_of(const Decoding& d) {
   switch (d.i.meta.isa_ext) {
     case ZYDIS_ISA_EXT_X87: return Family::kX87;
+    case ZYDIS_ISA_EXT_MMX:
     case ZYDIS_ISA_EXT_SSE:
     case ZYDIS_ISA_EXT_SSE2: return Family::kSse;
     default: return Family::kInteger;
@@ -170,9 +173,13 @@ Family family_of(const Decoding& d) {
 
 bool is_tested(const Decoding& d) {
   if (d.i.encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY) return false;
-  if (!is_offered(d.i.meta.isa_ext) || is_excluded(d.i.mnemonic)) return false;
+  if (!is_offered(d) || is_excluded(d.i.mnemonic)) return false;
   if ((d.i.attributes & ZYDIS_ATTRIB_IS_PRIVILEGED) != 0) return false;
   if (d.i.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR) return false;
+  // Some processors have no 0F 0D with a register.
+  if (d.i.opcode_map == ZYDIS_OPCODE_MAP_0F && d.i.opcode == 0x0d && d.i.raw.modrm.mod == 3) return false;
+  // F3 REX.B 90 is PAUSE to the decoder and XCHG to processors.
+  if (d.i.mnemonic == ZYDIS_MNEMONIC_PAUSE && d.i.raw.rex.B != 0) return false;
   for (unsigned n = 0; n < d.i.operand_count; ++n) {
     const ZydisDecodedOperand& o = d.o[n];
     if (o.type == ZYDIS_OPERAND_TYPE_MEMORY &&
@@ -186,7 +193,6 @@ bool is_tested(const Decoding& d) {
     if (visible && (c == ZYDIS_REGCLASS_SEGMENT || c == ZYDIS_REGCLASS_CONTROL || c == ZYDIS_REGCLASS_DEBUG)) {
       return false;
     }
-    if (c == ZYDIS_REGCLASS_MMX) return false;
   }
   return true;
 }
