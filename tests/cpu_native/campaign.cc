@@ -78,7 +78,8 @@ Campaign::Outcome Campaign::run_both(const Snippet& s, const Input& input, const
   if (o.guest.stop.vector == kInvalidOpcode && o.host.stop.vector != kInvalidOpcode) {
     o.unbound = s.piece_at(o.guest.state.rip) < s.pieces.size();
   }
-  o.equal = same(s, o.host, o.guest, o.undefined) && host_.memory_equals(guest_.low3(), guest_.stack());
+  o.equal = is_open(s, o.host, o.guest) ||
+            (same(s, o.host, o.guest, o.undefined) && host_.memory_equals(guest_.low3(), guest_.stack()));
   if (!host_.code_intact(s.code, s.end) || !guest_.code_intact(s.code, s.end)) load(s);
   return o;
 }

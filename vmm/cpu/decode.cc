@@ -105,6 +105,12 @@ void fill_memory(const Decoded& d, const ZydisDecodedOperand& o, Op& op) {
     op.base = address_register(o.mem.base);
   }
   op.index = address_register(o.mem.index);
+  // Zydis 4.0 sees a base where there is none, in 64-bit code with 32-bit addresses and REX.B.
+  const auto& raw = d.i.raw;
+  if (raw.modrm.mod == 0 && raw.modrm.rm == 4 && raw.sib.base == 5 && d.i.address_width != 16 && op.base != kBlockStart) {
+    op.base = kNoRegister;
+    op.disp = static_cast<int32_t>(raw.disp.value);
+  }
 }
 
 void fill_operands(const Decoded& d, Op& op) {
