@@ -175,6 +175,13 @@ unsigned decode(const uint8_t* bytes, unsigned available, uint8_t mode, DecodedO
     return length;
   };
   if (!ZYAN_SUCCESS(status)) return undefined(1);
+  if (d.i.mnemonic == ZYDIS_MNEMONIC_PAUSE && d.i.raw.rex.B != 0) {
+    // Zydis 4.0 says PAUSE; processors exchange RAX and R8. The same without the F3, which becomes a prefix that
+    // 64-bit mode ignores.
+    std::array<uint8_t, ZYDIS_MAX_INSTRUCTION_LENGTH> copy;
+    std::replace_copy(bytes, bytes + d.i.length, copy.begin(), uint8_t{0xf3}, uint8_t{0x3e});
+    ZydisDecoderDecodeFull(&decoder_for(mode), copy.data(), d.i.length, &d.i, d.o.data());
+  }
   fill_operands(d, op);
   if (!bindings()[d.i.mnemonic](d, op)) return undefined(d.i.length);
   if ((op.flags & op_flag::kMemory) != 0 && needs_check(mode, op.segment)) add_check(d, out);
