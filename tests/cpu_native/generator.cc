@@ -193,6 +193,8 @@ bool Grower::place_special(Piece& p) {
       }
     }
   }
+  // It would show condition codes that vendors set differently.
+  if (m == ZYDIS_MNEMONIC_FNSTSW && !s_.pieces.empty()) return false;
   if (m == ZYDIS_MNEMONIC_BSWAP && d.o[0].size == 16) return false;
   if (m == ZYDIS_MNEMONIC_ENTER) {
     set_imm(p, 0, rng_.percent(95) ? rng_.below(128) : rng_.below(0x2000));

@@ -40,7 +40,7 @@ GuestRunner::GuestRunner(absl::string_view backend)
   map_user(kConstant, kPage, kNoExecute);
   map_user(kStack, kPage, kWritable | kNoExecute);
   mmu_->write_cr3(kTables);
-  mmu_->write_controls(cr0::kPE | cr0::kPG | cr0::kWP | 0x10, cr4::kPAE | 0x600, efer::kLME | efer::kNXE);
+  mmu_->write_controls(cr0::kPE | cr0::kPG | cr0::kWP | 0x32 /* MP, ET, NE */, cr4::kPAE | 0x600, efer::kLME | efer::kNXE);
   enter(Mode::k64);
 }
 
