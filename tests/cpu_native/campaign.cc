@@ -35,7 +35,10 @@ void Tally::add(const Tally& other) {
   mismatches += other.mismatches;
   for (const auto& [k, n] : other.faults) faults[k] += n;
   for (const auto& [k, n] : other.executed) executed[k] += n;
-  for (const auto& [k, n] : other.unbound) unbound[k] += n;
+  for (const auto& [k, f] : other.unbound) {
+    unbound[k].first += f.first;
+    unbound[k].second = f.second;
+  }
   for (const auto& [k, f] : other.findings) {
     auto& mine = findings[k];
     mine.first += f.first;
@@ -165,8 +168,8 @@ void Campaign::run_snippet(const Snippet& s, unsigned inputs, bool show) {
     }
     if (o.unbound) {
       const Piece& p = s.pieces[s.piece_at(o.guest.state.rip)];
-      auto& count = tally_.unbound[std::string(mnemonic_name(p.d.i.mnemonic))];
-      ++count;
+      auto& [count, example] = tally_.unbound[std::string(mnemonic_name(p.d.i.mnemonic))];
+      if (count++ == 0) example = s.text();
       continue;
     }
     if (o.equal) continue;

@@ -62,6 +62,8 @@ constexpr ZydisMnemonic kExcluded[] = {
     ZYDIS_MNEMONIC_FNSAVE, ZYDIS_MNEMONIC_FNSTENV, ZYDIS_MNEMONIC_FXSAVE, ZYDIS_MNEMONIC_FXSAVE64,
     // From memory at random they load what faults at once.
     ZYDIS_MNEMONIC_FXRSTOR, ZYDIS_MNEMONIC_FXRSTOR64, ZYDIS_MNEMONIC_FRSTOR, ZYDIS_MNEMONIC_FLDENV,
+    // Not documented: some processors take it for FSTP, some do not look whether the register is empty.
+    ZYDIS_MNEMONIC_FSTPNCE,
     // Undefined on purpose.
     ZYDIS_MNEMONIC_UD0, ZYDIS_MNEMONIC_UD1, ZYDIS_MNEMONIC_UD2,
     // Vendors differ on whether they exist in 64-bit mode or after a prefix.
@@ -178,6 +180,12 @@ bool is_tested(const Decoding& d) {
   if (d.i.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR) return false;
   // Some processors have no 0F 0D with a register.
   if (d.i.opcode_map == ZYDIS_OPCODE_MAP_0F && d.i.opcode == 0x0d && d.i.raw.modrm.mod == 3) return false;
+  // With F2 or F3 some processors take their condition from the prefix.
+  if (d.i.mnemonic == ZYDIS_MNEMONIC_LOOPE || d.i.mnemonic == ZYDIS_MNEMONIC_LOOPNE) {
+    for (unsigned i = 0; i < d.i.raw.prefix_count; ++i) {
+      if ((d.i.raw.prefixes[i].value & 0xfe) == 0xf2) return false;
+    }
+  }
   // F3 REX.B 90 is PAUSE to the decoder and XCHG to processors.
   if (d.i.mnemonic == ZYDIS_MNEMONIC_PAUSE && d.i.raw.rex.B != 0) return false;
   for (unsigned n = 0; n < d.i.operand_count; ++n) {

@@ -57,6 +57,24 @@ constexpr uint32_t kPrecision = 1u << 5;
 // MXCSR after an exception: whether it tells of a loss of precision beside an overflow is the implementation's.
 uint32_t mxcsr_of(const Result& r) { return r.stop.vector == 19 ? r.state.fx.mxcsr & ~kPrecision : r.state.fx.mxcsr; }
 
+// Accesses several places, of which any may fault first, and may have done part of its work by then.
+bool touches_several(ZydisMnemonic m) {
+  switch (m) {
+    case ZYDIS_MNEMONIC_CMPSB:
+    case ZYDIS_MNEMONIC_CMPSW:
+    case ZYDIS_MNEMONIC_CMPSD:
+    case ZYDIS_MNEMONIC_CMPSQ:
+    case ZYDIS_MNEMONIC_ENTER:
+    case ZYDIS_MNEMONIC_PUSHA:
+    case ZYDIS_MNEMONIC_PUSHAD:
+    case ZYDIS_MNEMONIC_POPA:
+    case ZYDIS_MNEMONIC_POPAD:
+      return true;
+    default:
+      return false;
+  }
+}
+
 bool is_fcomi(ZydisMnemonic m) {
   return m == ZYDIS_MNEMONIC_FCOMI || m == ZYDIS_MNEMONIC_FCOMIP || m == ZYDIS_MNEMONIC_FUCOMI ||
          m == ZYDIS_MNEMONIC_FUCOMIP;
@@ -78,18 +96,30 @@ uint16_t status_of(const Snippet& s, const Result& r) {
 uint32_t undefined_after(const Snippet& s, const Input& input, const Result& host) {
   bool sound = true;
   const auto before = undefined_flags(s, static_cast<int64_t>(input.state.gpr[kRcx] & 0xff), sound);
-  const size_t at = host.stop.vector == Stop::kEnd ? s.pieces.size() : s.piece_at(host.state.rip);
-  return before[at];
+  if (host.stop.vector == Stop::kEnd) return before[s.pieces.size()];
+  if (const size_t at = s.piece_at(host.state.rip); at < s.pieces.size()) return before[at];
+  uint32_t all = 0;  // it jumped out of the code
+  for (const uint32_t one : before) all |= one;
+  return all;
 }
 
 bool is_open(const Snippet& s, const Result& host, const Result& guest) {
   if ((host.state.fx.mxcsr & kMisaligned) != 0) return true;
-  for (const Result* r : {&host, &guest}) {
-    if (r->stop.vector != 13 && r->stop.vector != 14) continue;
-    const size_t at = s.piece_at(r->state.rip);
-    const ZydisMnemonic m = at == s.pieces.size() ? ZYDIS_MNEMONIC_INVALID : s.pieces[at].d.i.mnemonic;
-    if (m == ZYDIS_MNEMONIC_MASKMOVDQU || m == ZYDIS_MNEMONIC_MASKMOVQ) return true;
+  // Whether a comparison whose exception is not masked sets EFLAGS.
+  for (const Piece& p : s.pieces) {
+    if (is_fcomi(p.d.i.mnemonic) && (host.state.fx.status & 0x80) != 0) return true;
   }
+  const auto faults_at = [&](const Result& r) {
+    if (r.stop.vector < 12 || r.stop.vector > 14) return ZYDIS_MNEMONIC_INVALID;
+    const size_t at = s.piece_at(r.state.rip);
+    return at == s.pieces.size() ? ZYDIS_MNEMONIC_INVALID : s.pieces[at].d.i.mnemonic;
+  };
+  const ZydisMnemonic by_host = faults_at(host);
+  const ZydisMnemonic by_guest = faults_at(guest);
+  for (const ZydisMnemonic m : {ZYDIS_MNEMONIC_MASKMOVDQU, ZYDIS_MNEMONIC_MASKMOVQ}) {
+    if (by_host == m || by_guest == m) return true;
+  }
+  if (by_host == by_guest && touches_several(by_host)) return true;
   // An operand that goes from the end of a segment of 4 GiB to its start (SDM vol. 3, 5.3).
   const uint64_t at = guest.stop.cr2;
   return s.mode == Mode::k32 && host.stop.vector == 13 && guest.stop.vector == 14 && (at < 512 || at >= 0xffff'fe00);

@@ -21,7 +21,7 @@ struct Result {
 uint32_t undefined_after(const Snippet& s, const Input& input, const Result& host);
 
 /// Does the manual leave open what a processor does here, so that there is nothing to compare? (Faults of masked stores for bytes
-/// that are not stored; what goes round the end of a segment; a control bit that only some vendors have.)
+/// that are not stored, and of instructions with several accesses; what goes round the end of a segment; a control bit that only some vendors have.)
 bool is_open(const Snippet& s, const Result& host, const Result& guest);
 
 /// Do the two agree on all but memory?

@@ -39,6 +39,13 @@ bool accesses_memory(const ZydisDecodedOperand& o) {
   return o.type == ZYDIS_OPERAND_TYPE_MEMORY && o.mem.type != ZYDIS_MEMOP_TYPE_AGEN;
 }
 
+bool writes_memory(const Decoding& d) {
+  for (unsigned n = 0; n < d.i.operand_count; ++n) {
+    if (accesses_memory(d.o[n]) && (d.o[n].actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0) return true;
+  }
+  return false;
+}
+
 class Grower {
  public:
   Grower(Random& rng, const GeneratorOptions& options, Snippet& s) : rng_(rng), options_(options), s_(s) {
@@ -164,6 +171,10 @@ bool Grower::place_branch(Piece& p) {
     return true;
   }
   g_.ends = true;
+  const bool from_memory = is_ret || d.o[0].type == ZYDIS_OPERAND_TYPE_MEMORY;
+  for (const Piece& earlier : s_.pieces) {
+    if (from_memory && writes_memory(earlier.d)) return false;  // it could change the target
+  }
   if (is_ret) {
     if (d.i.raw.imm[0].size != 0) set_imm(p, 0, rng_.below(64));
     return g_.intact[kRsp];

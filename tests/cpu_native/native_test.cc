@@ -75,9 +75,9 @@ class Native : public testing::Test {
     for (const auto& [key, finding] : t.findings) {
       std::printf("MISMATCH (%llu times) %s\n%s\n", static_cast<unsigned long long>(finding.first), key.c_str(), finding.second.c_str());
     }
-    if (!t.unbound.empty()) std::printf("not implemented:");
-    for (const auto& [name, count] : t.unbound) std::printf(" %s", name.c_str());
-    if (!t.unbound.empty()) std::printf("\n");
+    for (const auto& [name, finding] : t.unbound) {
+      std::printf("not implemented (%llu times): %s, for example in\n%s", static_cast<unsigned long long>(finding.first), name.c_str(), finding.second.c_str());
+    }
   }
 
   std::unique_ptr<HostRunner> host_;
