@@ -12,8 +12,8 @@
 namespace gnomon::vmm::native {
 namespace {
 
-constexpr unsigned kInputs = 4;             // for each snippet
-constexpr uint64_t kMostMismatches = 400;   // then it is time to read
+constexpr unsigned kInputs = 4;            // for each snippet
+constexpr uint64_t kMostMismatches = 400;  // then it is time to read
 constexpr size_t kMostFindings = 40;
 
 Snippet without(const Snippet& s, size_t i) {
@@ -47,14 +47,20 @@ void Tally::add(const Tally& other) {
 }
 
 Campaign::Campaign(HostRunner& host, GuestRunner& guest, uint64_t seed)
-    : host_(host), guest_(guest), rng_(seed), images_(kImages), fx_(kFx), executed_(ZYDIS_MNEMONIC_MAX_VALUE + 1) {
+    : host_(host),
+      guest_(guest),
+      rng_(seed),
+      images_(kImages),
+      fx_(kFx),
+      executed_(ZYDIS_MNEMONIC_MAX_VALUE + 1) {
   refresh();
 }
 
 void Campaign::refresh() {
   for (Image& i : images_) fill_image(rng_, i);
   // The page that is not written is the same in all.
-  for (Image& i : images_) std::copy_n(images_[0].data() + kDataBytes, kPage, i.data() + kDataBytes);
+  for (Image& i : images_)
+    std::copy_n(images_[0].data() + kDataBytes, kPage, i.data() + kDataBytes);
   for (FxImage& f : fx_) f = random_fx(rng_);
 }
 
@@ -81,8 +87,8 @@ Campaign::Outcome Campaign::run_both(const Snippet& s, const Input& input, const
   if (o.guest.stop.vector == kInvalidOpcode && o.host.stop.vector != kInvalidOpcode) {
     o.unbound = s.piece_at(o.guest.state.rip) < s.pieces.size();
   }
-  o.equal = is_open(s, o.host, o.guest) ||
-            (same(s, o.host, o.guest, o.undefined) && host_.memory_equals(guest_.low3(), guest_.stack()));
+  o.equal = is_open(s, o.host, o.guest) || (same(s, o.host, o.guest, o.undefined) &&
+                                            host_.memory_equals(guest_.low3(), guest_.stack()));
   if (!host_.code_intact(s.code, s.end) || !guest_.code_intact(s.code, s.end)) load(s);
   return o;
 }
@@ -97,8 +103,8 @@ std::string Campaign::memory_difference() const {
   for (unsigned i = 0; i < kImageBytes && shown < 24; ++i) {
     if ((*host)[i] == (*guest)[i]) continue;
     const uint64_t at = i < 3 * kPage ? kData + i : kStack + i - 3 * kPage;
-    absl::StrAppendFormat(&out, "%s[%x]: host %02x guest %02x", shown++ == 0 ? "  memory " : ", ", at, (*host)[i],
-                          (*guest)[i]);
+    absl::StrAppendFormat(&out, "%s[%x]: host %02x guest %02x", shown++ == 0 ? "  memory " : ", ",
+                          at, (*host)[i], (*guest)[i]);
   }
   if (shown != 0) out += '\n';
   return out;
@@ -143,7 +149,8 @@ void Campaign::report(Snippet s, Input input, const Image& image, const Outcome&
   auto& [count, example] = tally_.findings[key];
   if (count++ != 0) return;
   input.state.rip = s.start();
-  example = absl::StrCat(s.text(), describe(s, input), differences(s, last.host, last.guest, last.undefined), memory);
+  example = absl::StrCat(s.text(), describe(s, input),
+                         differences(s, last.host, last.guest, last.undefined), memory);
 }
 
 void Campaign::run_snippet(const Snippet& s, unsigned inputs, bool show) {
@@ -164,7 +171,8 @@ void Campaign::run_snippet(const Snippet& s, unsigned inputs, bool show) {
       Result before{{}, input.state};
       before.stop = o.host.stop;
       before.state.rip = o.host.state.rip;
-      std::printf("changes (host: before, guest: after)\n%s", differences(s, before, o.host, 0).c_str());
+      std::printf("changes (host: before, guest: after)\n%s",
+                  differences(s, before, o.host, 0).c_str());
     }
     if (o.unbound) {
       const Piece& p = s.pieces[s.piece_at(o.guest.state.rip)];
@@ -173,7 +181,9 @@ void Campaign::run_snippet(const Snippet& s, unsigned inputs, bool show) {
       continue;
     }
     if (o.equal) continue;
-    if (show) std::printf("differences\n%s%s", differences(s, o.host, o.guest, o.undefined).c_str(), memory_difference().c_str());
+    if (show)
+      std::printf("differences\n%s%s", differences(s, o.host, o.guest, o.undefined).c_str(),
+                  memory_difference().c_str());
     report(s, input, image, o);
     load(s);
   }

@@ -21,9 +21,11 @@ struct Tally {
   uint64_t instructions = 0;  ///< executed on the host
   std::map<unsigned, uint64_t> faults;       ///< cases by vector
   std::map<std::string, uint64_t> executed;  ///< by mnemonic
-  std::map<std::string, std::pair<uint64_t, std::string>> unbound;  ///< raise #UD in the interpreter alone: count and example
+  std::map<std::string, std::pair<uint64_t, std::string>>
+      unbound;  ///< raise #UD in the interpreter alone: count and example
   uint64_t mismatches = 0;
-  std::map<std::string, std::pair<uint64_t, std::string>> findings;  ///< count and first example, by mnemonics
+  std::map<std::string, std::pair<uint64_t, std::string>>
+      findings;  ///< count and first example, by mnemonics
 
   void add(const Tally& other);
 };

@@ -29,45 +29,109 @@ bool is_offered(const Decoding& d) {
     case ZYDIS_ISA_EXT_X87:
     case ZYDIS_ISA_EXT_MMX:
     case ZYDIS_ISA_EXT_SSE:
-    case ZYDIS_ISA_EXT_SSE2:
-      return true;
-    default:
-      return false;
+    case ZYDIS_ISA_EXT_SSE2: return true;
+    default: return false;
   }
 }
 
-// Not for snippets: what goes to the VMM, what shows the system, and results that the manual leaves open.
+// Not for snippets: what goes to the VMM, what shows the system, and results that the manual leaves
+// open.
 constexpr ZydisMnemonic kExcluded[] = {
     // Flags whole, interrupts, calls of the system, ports, control registers.
-    ZYDIS_MNEMONIC_PUSHF, ZYDIS_MNEMONIC_PUSHFD, ZYDIS_MNEMONIC_PUSHFQ, ZYDIS_MNEMONIC_POPF,
-    ZYDIS_MNEMONIC_POPFD, ZYDIS_MNEMONIC_POPFQ, ZYDIS_MNEMONIC_INT, ZYDIS_MNEMONIC_INT1, ZYDIS_MNEMONIC_INT3,
-    ZYDIS_MNEMONIC_INTO, ZYDIS_MNEMONIC_IRET, ZYDIS_MNEMONIC_IRETD, ZYDIS_MNEMONIC_IRETQ,
-    ZYDIS_MNEMONIC_SYSCALL, ZYDIS_MNEMONIC_SYSRET, ZYDIS_MNEMONIC_SYSENTER, ZYDIS_MNEMONIC_SYSEXIT,
-    ZYDIS_MNEMONIC_IN, ZYDIS_MNEMONIC_OUT, ZYDIS_MNEMONIC_INSB, ZYDIS_MNEMONIC_INSW, ZYDIS_MNEMONIC_INSD,
-    ZYDIS_MNEMONIC_OUTSB, ZYDIS_MNEMONIC_OUTSW, ZYDIS_MNEMONIC_OUTSD, ZYDIS_MNEMONIC_CLI, ZYDIS_MNEMONIC_STI,
-    ZYDIS_MNEMONIC_HLT, ZYDIS_MNEMONIC_CLTS, ZYDIS_MNEMONIC_LMSW, ZYDIS_MNEMONIC_SMSW, ZYDIS_MNEMONIC_CPUID,
-    ZYDIS_MNEMONIC_RDTSC, ZYDIS_MNEMONIC_RDPMC, ZYDIS_MNEMONIC_RDMSR, ZYDIS_MNEMONIC_WRMSR,
-    ZYDIS_MNEMONIC_INVD, ZYDIS_MNEMONIC_WBINVD, ZYDIS_MNEMONIC_INVLPG, ZYDIS_MNEMONIC_RSM,
+    ZYDIS_MNEMONIC_PUSHF,
+    ZYDIS_MNEMONIC_PUSHFD,
+    ZYDIS_MNEMONIC_PUSHFQ,
+    ZYDIS_MNEMONIC_POPF,
+    ZYDIS_MNEMONIC_POPFD,
+    ZYDIS_MNEMONIC_POPFQ,
+    ZYDIS_MNEMONIC_INT,
+    ZYDIS_MNEMONIC_INT1,
+    ZYDIS_MNEMONIC_INT3,
+    ZYDIS_MNEMONIC_INTO,
+    ZYDIS_MNEMONIC_IRET,
+    ZYDIS_MNEMONIC_IRETD,
+    ZYDIS_MNEMONIC_IRETQ,
+    ZYDIS_MNEMONIC_SYSCALL,
+    ZYDIS_MNEMONIC_SYSRET,
+    ZYDIS_MNEMONIC_SYSENTER,
+    ZYDIS_MNEMONIC_SYSEXIT,
+    ZYDIS_MNEMONIC_IN,
+    ZYDIS_MNEMONIC_OUT,
+    ZYDIS_MNEMONIC_INSB,
+    ZYDIS_MNEMONIC_INSW,
+    ZYDIS_MNEMONIC_INSD,
+    ZYDIS_MNEMONIC_OUTSB,
+    ZYDIS_MNEMONIC_OUTSW,
+    ZYDIS_MNEMONIC_OUTSD,
+    ZYDIS_MNEMONIC_CLI,
+    ZYDIS_MNEMONIC_STI,
+    ZYDIS_MNEMONIC_HLT,
+    ZYDIS_MNEMONIC_CLTS,
+    ZYDIS_MNEMONIC_LMSW,
+    ZYDIS_MNEMONIC_SMSW,
+    ZYDIS_MNEMONIC_CPUID,
+    ZYDIS_MNEMONIC_RDTSC,
+    ZYDIS_MNEMONIC_RDPMC,
+    ZYDIS_MNEMONIC_RDMSR,
+    ZYDIS_MNEMONIC_WRMSR,
+    ZYDIS_MNEMONIC_INVD,
+    ZYDIS_MNEMONIC_WBINVD,
+    ZYDIS_MNEMONIC_INVLPG,
+    ZYDIS_MNEMONIC_RSM,
     ZYDIS_MNEMONIC_SWAPGS,
     // Segments and their tables.
-    ZYDIS_MNEMONIC_LGDT, ZYDIS_MNEMONIC_LIDT, ZYDIS_MNEMONIC_LLDT, ZYDIS_MNEMONIC_LTR, ZYDIS_MNEMONIC_SGDT,
-    ZYDIS_MNEMONIC_SIDT, ZYDIS_MNEMONIC_SLDT, ZYDIS_MNEMONIC_STR, ZYDIS_MNEMONIC_LAR, ZYDIS_MNEMONIC_LSL,
-    ZYDIS_MNEMONIC_VERR, ZYDIS_MNEMONIC_VERW, ZYDIS_MNEMONIC_ARPL, ZYDIS_MNEMONIC_LDS, ZYDIS_MNEMONIC_LES,
-    ZYDIS_MNEMONIC_LFS, ZYDIS_MNEMONIC_LGS, ZYDIS_MNEMONIC_LSS,
+    ZYDIS_MNEMONIC_LGDT,
+    ZYDIS_MNEMONIC_LIDT,
+    ZYDIS_MNEMONIC_LLDT,
+    ZYDIS_MNEMONIC_LTR,
+    ZYDIS_MNEMONIC_SGDT,
+    ZYDIS_MNEMONIC_SIDT,
+    ZYDIS_MNEMONIC_SLDT,
+    ZYDIS_MNEMONIC_STR,
+    ZYDIS_MNEMONIC_LAR,
+    ZYDIS_MNEMONIC_LSL,
+    ZYDIS_MNEMONIC_VERR,
+    ZYDIS_MNEMONIC_VERW,
+    ZYDIS_MNEMONIC_ARPL,
+    ZYDIS_MNEMONIC_LDS,
+    ZYDIS_MNEMONIC_LES,
+    ZYDIS_MNEMONIC_LFS,
+    ZYDIS_MNEMONIC_LGS,
+    ZYDIS_MNEMONIC_LSS,
     // Approximations with results of each vendor's own.
-    ZYDIS_MNEMONIC_RCPPS, ZYDIS_MNEMONIC_RCPSS, ZYDIS_MNEMONIC_RSQRTPS, ZYDIS_MNEMONIC_RSQRTSS,
-    ZYDIS_MNEMONIC_FSIN, ZYDIS_MNEMONIC_FCOS, ZYDIS_MNEMONIC_FSINCOS, ZYDIS_MNEMONIC_FPTAN,
-    ZYDIS_MNEMONIC_FPATAN, ZYDIS_MNEMONIC_F2XM1, ZYDIS_MNEMONIC_FYL2X, ZYDIS_MNEMONIC_FYL2XP1,
+    ZYDIS_MNEMONIC_RCPPS,
+    ZYDIS_MNEMONIC_RCPSS,
+    ZYDIS_MNEMONIC_RSQRTPS,
+    ZYDIS_MNEMONIC_RSQRTSS,
+    ZYDIS_MNEMONIC_FSIN,
+    ZYDIS_MNEMONIC_FCOS,
+    ZYDIS_MNEMONIC_FSINCOS,
+    ZYDIS_MNEMONIC_FPTAN,
+    ZYDIS_MNEMONIC_FPATAN,
+    ZYDIS_MNEMONIC_F2XM1,
+    ZYDIS_MNEMONIC_FYL2X,
+    ZYDIS_MNEMONIC_FYL2XP1,
     // They show the last x87 instruction's address, which vendors keep differently.
-    ZYDIS_MNEMONIC_FNSAVE, ZYDIS_MNEMONIC_FNSTENV, ZYDIS_MNEMONIC_FXSAVE, ZYDIS_MNEMONIC_FXSAVE64,
+    ZYDIS_MNEMONIC_FNSAVE,
+    ZYDIS_MNEMONIC_FNSTENV,
+    ZYDIS_MNEMONIC_FXSAVE,
+    ZYDIS_MNEMONIC_FXSAVE64,
     // From memory at random they load what faults at once.
-    ZYDIS_MNEMONIC_FXRSTOR, ZYDIS_MNEMONIC_FXRSTOR64, ZYDIS_MNEMONIC_FRSTOR, ZYDIS_MNEMONIC_FLDENV,
-    // Not documented: some processors take it for FSTP, some do not look whether the register is empty.
+    ZYDIS_MNEMONIC_FXRSTOR,
+    ZYDIS_MNEMONIC_FXRSTOR64,
+    ZYDIS_MNEMONIC_FRSTOR,
+    ZYDIS_MNEMONIC_FLDENV,
+    // Not documented: some processors take it for FSTP, some do not look whether the register is
+    // empty.
     ZYDIS_MNEMONIC_FSTPNCE,
     // Undefined on purpose.
-    ZYDIS_MNEMONIC_UD0, ZYDIS_MNEMONIC_UD1, ZYDIS_MNEMONIC_UD2,
+    ZYDIS_MNEMONIC_UD0,
+    ZYDIS_MNEMONIC_UD1,
+    ZYDIS_MNEMONIC_UD2,
     // Vendors differ on whether they exist in 64-bit mode or after a prefix.
-    ZYDIS_MNEMONIC_FDISI8087_NOP, ZYDIS_MNEMONIC_FENI8087_NOP, ZYDIS_MNEMONIC_FSETPM287_NOP,
+    ZYDIS_MNEMONIC_FDISI8087_NOP,
+    ZYDIS_MNEMONIC_FENI8087_NOP,
+    ZYDIS_MNEMONIC_FSETPM287_NOP,
 };
 
 bool is_excluded(ZydisMnemonic mnemonic) {
@@ -106,8 +170,8 @@ void add(Found& found, const Decoding& d, const Template& t, uint8_t modrm) {
   e.mnemonic = d.i.mnemonic;
   e.family = family_of(d);
   const auto same = [&](const Template& u) {
-    return u.prefix == t.prefix && u.map == t.map && u.opcode == t.opcode && u.has_modrm == t.has_modrm &&
-           u.memory == t.memory;
+    return u.prefix == t.prefix && u.map == t.map && u.opcode == t.opcode &&
+           u.has_modrm == t.has_modrm && u.memory == t.memory;
   };
   auto at = std::find_if(e.templates.begin(), e.templates.end(), same);
   if (at == e.templates.end()) at = e.templates.insert(at, t);
@@ -130,7 +194,8 @@ void scan_opcode(Mode mode, Template t, Found& found) {
     if (t.prefix == 0xf2 || t.prefix == 0xf3) {
       bool used = false;
       for (unsigned i = 0; i < d.i.raw.prefix_count; ++i) {
-        used |= d.i.raw.prefixes[i].value == t.prefix && d.i.raw.prefixes[i].type != ZYDIS_PREFIX_TYPE_IGNORED;
+        used |= d.i.raw.prefixes[i].value == t.prefix &&
+                d.i.raw.prefixes[i].type != ZYDIS_PREFIX_TYPE_IGNORED;
       }
       if (!used) continue;
     }
@@ -143,8 +208,8 @@ void scan_opcode(Mode mode, Template t, Found& found) {
 }  // namespace
 
 bool decode(Mode mode, const uint8_t* bytes, unsigned available, Decoding& out) {
-  return ZYAN_SUCCESS(
-      ZydisDecoderDecodeFull(&decoder(mode), bytes, std::min(available, 15u), &out.i, out.o.data()));
+  return ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder(mode), bytes, std::min(available, 15u),
+                                             &out.i, out.o.data()));
 }
 
 std::string disassemble(const Decoding& d, uint64_t at) {
@@ -154,8 +219,8 @@ std::string disassemble(const Decoding& d, uint64_t at) {
     return f;
   }();
   char text[256];
-  ZydisFormatterFormatInstruction(&formatter, &d.i, d.o.data(), d.i.operand_count_visible, text, sizeof text,
-                                  at, nullptr);
+  ZydisFormatterFormatInstruction(&formatter, &d.i, d.o.data(), d.i.operand_count_visible, text,
+                                  sizeof text, at, nullptr);
   return text;
 }
 
@@ -179,7 +244,8 @@ bool is_tested(const Decoding& d) {
   if ((d.i.attributes & ZYDIS_ATTRIB_IS_PRIVILEGED) != 0) return false;
   if (d.i.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR) return false;
   // Some processors have no 0F 0D with a register.
-  if (d.i.opcode_map == ZYDIS_OPCODE_MAP_0F && d.i.opcode == 0x0d && d.i.raw.modrm.mod == 3) return false;
+  if (d.i.opcode_map == ZYDIS_OPCODE_MAP_0F && d.i.opcode == 0x0d && d.i.raw.modrm.mod == 3)
+    return false;
   // With F2 or F3 some processors take their condition from the prefix.
   if (d.i.mnemonic == ZYDIS_MNEMONIC_LOOPE || d.i.mnemonic == ZYDIS_MNEMONIC_LOOPNE) {
     for (unsigned i = 0; i < d.i.raw.prefix_count; ++i) {
@@ -198,7 +264,8 @@ bool is_tested(const Decoding& d) {
     if (o.type != ZYDIS_OPERAND_TYPE_REGISTER) continue;
     const ZydisRegisterClass c = ZydisRegisterGetClass(o.reg.value);
     const bool visible = n < d.i.operand_count_visible;
-    if (visible && (c == ZYDIS_REGCLASS_SEGMENT || c == ZYDIS_REGCLASS_CONTROL || c == ZYDIS_REGCLASS_DEBUG)) {
+    if (visible &&
+        (c == ZYDIS_REGCLASS_SEGMENT || c == ZYDIS_REGCLASS_CONTROL || c == ZYDIS_REGCLASS_DEBUG)) {
       return false;
     }
   }

@@ -28,19 +28,20 @@ absl::string_view mnemonic_name(unsigned mnemonic);
 
 enum class Family : uint8_t { kInteger, kX87, kSse };
 
-/// Is this instruction, in this form, tested? (Not tested: what needs privilege or shows the system, its time or its
-/// segments; and what the virtual processor's CPUID does not offer.)
+/// Is this instruction, in this form, tested? (Not tested: what needs privilege or shows the
+/// system, its time or its segments; and what the virtual processor's CPUID does not offer.)
 bool is_tested(const Decoding& d);
 Family family_of(const Decoding& d);
 
 /// One opcode with what follows from it.
 struct Template {
-  uint8_t prefix = 0;     ///< mandatory 66, F2 or F3; 0: none
-  uint8_t map = 0;        ///< 0: one byte, 1: 0F, 2: 0F 38, 3: 0F 3A
+  uint8_t prefix = 0;  ///< mandatory 66, F2 or F3; 0: none
+  uint8_t map = 0;     ///< 0: one byte, 1: 0F, 2: 0F 38, 3: 0F 3A
   uint8_t opcode = 0;
   bool has_modrm = false;
-  bool memory = false;    ///< ModRM names memory
-  std::vector<uint8_t> modrm;  ///< its possible values: mod is 3, or 0 (any but 3 will do), rm as found
+  bool memory = false;  ///< ModRM names memory
+  std::vector<uint8_t>
+      modrm;  ///< its possible values: mod is 3, or 0 (any but 3 will do), rm as found
 };
 
 /// All encodings of one mnemonic.

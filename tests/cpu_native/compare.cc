@@ -33,7 +33,9 @@ bool same_gpr(const Snippet& s, const Result& a, const Result& b, unsigned r) {
   return ((a.state.gpr[r] ^ b.state.gpr[r]) & mask(s)) == 0;
 }
 
-uint64_t compared_flags(uint32_t undefined) { return (flag::kArithmetic | flag::kDF) & ~uint64_t{undefined}; }
+uint64_t compared_flags(uint32_t undefined) {
+  return (flag::kArithmetic | flag::kDF) & ~uint64_t{undefined};
+}
 
 std::string hex(const uint8_t* bytes, unsigned count) {
   std::string out;
@@ -45,7 +47,8 @@ std::string text_of(const Result& r) {
   if (r.stop.vector == Stop::kEnd) return "end";
   if (r.stop.vector == Stop::kSensitive) return absl::StrFormat("to the VMM at %x", r.state.rip);
   if (r.stop.vector == Stop::kEndless) return absl::StrFormat("does not end, at %x", r.state.rip);
-  if (r.stop.vector == Stop::kOther) return absl::StrFormat("stopped for another reason at %x", r.state.rip);
+  if (r.stop.vector == Stop::kOther)
+    return absl::StrFormat("stopped for another reason at %x", r.state.rip);
   return absl::StrFormat("vector %d error %x cr2 %x rip %x", r.stop.vector, error_of(r.stop),
                          r.stop.vector == 14 ? r.stop.cr2 : 0, r.state.rip);
 }
@@ -54,10 +57,27 @@ std::string text_of(const Result& r) {
 constexpr uint32_t kMisaligned = 1u << 17;
 constexpr uint32_t kPrecision = 1u << 5;
 
-// MXCSR after an exception: whether it tells of a loss of precision beside an overflow is the implementation's.
-uint32_t mxcsr_of(const Result& r) { return r.stop.vector == 19 ? r.state.fx.mxcsr & ~kPrecision : r.state.fx.mxcsr; }
+// MXCSR after an exception: whether it tells of a loss of precision beside an overflow is the
+// implementation's.
+uint32_t mxcsr_of(const Result& r) {
+  return r.stop.vector == 19 ? r.state.fx.mxcsr & ~kPrecision : r.state.fx.mxcsr;
+}
 
-// Accesses several places, of which any may fault first, and may have done part of its work by then.
+// Whether the registers have become MMX registers when the conversion raises its own exception.
+bool is_mmx_conversion(ZydisMnemonic m) {
+  switch (m) {
+    case ZYDIS_MNEMONIC_CVTPD2PI:
+    case ZYDIS_MNEMONIC_CVTPI2PD:
+    case ZYDIS_MNEMONIC_CVTPI2PS:
+    case ZYDIS_MNEMONIC_CVTPS2PI:
+    case ZYDIS_MNEMONIC_CVTTPD2PI:
+    case ZYDIS_MNEMONIC_CVTTPS2PI: return true;
+    default: return false;
+  }
+}
+
+// Accesses several places, of which any may fault first, and may have done part of its work by
+// then.
 bool touches_several(ZydisMnemonic m) {
   switch (m) {
     case ZYDIS_MNEMONIC_CMPSB:
@@ -68,10 +88,8 @@ bool touches_several(ZydisMnemonic m) {
     case ZYDIS_MNEMONIC_PUSHA:
     case ZYDIS_MNEMONIC_PUSHAD:
     case ZYDIS_MNEMONIC_POPA:
-    case ZYDIS_MNEMONIC_POPAD:
-      return true;
-    default:
-      return false;
+    case ZYDIS_MNEMONIC_POPAD: return true;
+    default: return false;
   }
 }
 
@@ -80,8 +98,8 @@ bool is_fcomi(ZydisMnemonic m) {
          m == ZYDIS_MNEMONIC_FUCOMIP;
 }
 
-// The x87 status word without condition codes that vendors set differently: all after an exception that is not masked (SDM
-// vol. 1, 8.1.3), and C1 after comparisons that set EFLAGS.
+// The x87 status word without condition codes that vendors set differently: all after an exception
+// that is not masked (SDM vol. 1, 8.1.3), and C1 after comparisons that set EFLAGS.
 uint16_t status_of(const Snippet& s, const Result& r) {
   uint16_t status = r.state.fx.status;
   if ((status & 0x80) != 0) status &= static_cast<uint16_t>(~0x4700);
@@ -110,7 +128,8 @@ bool is_open(const Snippet& s, const Result& host, const Result& guest) {
     if (is_fcomi(p.d.i.mnemonic) && (host.state.fx.status & 0x80) != 0) return true;
   }
   const auto faults_at = [&](const Result& r) {
-    if (r.stop.vector < 12 || r.stop.vector > 14) return ZYDIS_MNEMONIC_INVALID;
+    if ((r.stop.vector < 12 || r.stop.vector > 14) && r.stop.vector != 19)
+      return ZYDIS_MNEMONIC_INVALID;
     const size_t at = s.piece_at(r.state.rip);
     return at == s.pieces.size() ? ZYDIS_MNEMONIC_INVALID : s.pieces[at].d.i.mnemonic;
   };
@@ -120,9 +139,11 @@ bool is_open(const Snippet& s, const Result& host, const Result& guest) {
     if (by_host == m || by_guest == m) return true;
   }
   if (by_host == by_guest && touches_several(by_host)) return true;
+  if (host.stop.vector == 19 && guest.stop.vector == 19 && is_mmx_conversion(by_host)) return true;
   // An operand that goes from the end of a segment of 4 GiB to its start (SDM vol. 3, 5.3).
   const uint64_t at = guest.stop.cr2;
-  return s.mode == Mode::k32 && host.stop.vector == 13 && guest.stop.vector == 14 && (at < 512 || at >= 0xffff'fe00);
+  return s.mode == Mode::k32 && host.stop.vector == 13 && guest.stop.vector == 14 &&
+         (at < 512 || at >= 0xffff'fe00);
 }
 
 bool same(const Snippet& s, const Result& host, const Result& guest, uint32_t undefined) {
@@ -133,14 +154,17 @@ bool same(const Snippet& s, const Result& host, const Result& guest, uint32_t un
   if (((host.state.rflags ^ guest.state.rflags) & compared_flags(undefined)) != 0) return false;
   const FxImage& a = host.state.fx;
   const FxImage& b = guest.state.fx;
-  if (mxcsr_of(host) != mxcsr_of(guest) || a.control != b.control || status_of(s, host) != status_of(s, guest) || a.tags != b.tags) return false;
+  if (mxcsr_of(host) != mxcsr_of(guest) || a.control != b.control ||
+      status_of(s, host) != status_of(s, guest) || a.tags != b.tags)
+    return false;
   for (unsigned i = 0; i < 8; ++i) {
     if (std::memcmp(a.st[i], b.st[i], 10) != 0) return false;
   }
   return std::memcmp(a.xmm, b.xmm, registers(s) * 16) == 0;
 }
 
-std::string differences(const Snippet& s, const Result& host, const Result& guest, uint32_t undefined) {
+std::string differences(const Snippet& s, const Result& host, const Result& guest,
+                        uint32_t undefined) {
   std::string out;
   if (!same_stop(host, guest)) {
     absl::StrAppendFormat(&out, "  stop: host %s; guest %s\n", text_of(host), text_of(guest));
@@ -163,11 +187,13 @@ std::string differences(const Snippet& s, const Result& host, const Result& gues
   number("tags", a.tags, b.tags);
   for (unsigned i = 0; i < 8; ++i) {
     if (std::memcmp(a.st[i], b.st[i], 10) == 0) continue;
-    absl::StrAppendFormat(&out, "  st%d: host %s guest %s\n", i, hex(a.st[i], 10), hex(b.st[i], 10));
+    absl::StrAppendFormat(&out, "  st%d: host %s guest %s\n", i, hex(a.st[i], 10),
+                          hex(b.st[i], 10));
   }
   for (unsigned i = 0; i < registers(s); ++i) {
     if (std::memcmp(a.xmm[i], b.xmm[i], 16) == 0) continue;
-    absl::StrAppendFormat(&out, "  xmm%d: host %s guest %s\n", i, hex(a.xmm[i], 16), hex(b.xmm[i], 16));
+    absl::StrAppendFormat(&out, "  xmm%d: host %s guest %s\n", i, hex(a.xmm[i], 16),
+                          hex(b.xmm[i], 16));
   }
   return out;
 }
@@ -191,7 +217,8 @@ std::string describe(const Snippet& s, const Input& input) {
   }
   if (sse) {
     absl::StrAppendFormat(&out, "\n  mxcsr=%x", fx.mxcsr);
-    for (unsigned i = 0; i < registers(s); ++i) absl::StrAppendFormat(&out, " xmm%d=%s", i, hex(fx.xmm[i], 16));
+    for (unsigned i = 0; i < registers(s); ++i)
+      absl::StrAppendFormat(&out, " xmm%d=%s", i, hex(fx.xmm[i], 16));
   }
   out += '\n';
   return out;

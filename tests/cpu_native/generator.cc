@@ -15,10 +15,10 @@ using scenario::Random;
 // What is known while a snippet grows.
 struct Growth {
   std::array<Role, 16> roles{};
-  std::array<bool, 16> intact{};   ///< the register still holds what it was given
-  bool stack = true;               ///< RSP points into the stack
-  bool ends = false;               ///< nothing follows
-  uint32_t undefined = 0;          ///< flags
+  std::array<bool, 16> intact{};  ///< the register still holds what it was given
+  bool stack = true;              ///< RSP points into the stack
+  bool ends = false;              ///< nothing follows
+  uint32_t undefined = 0;         ///< flags
 };
 
 bool is_locked(const Decoding& d) {
@@ -28,11 +28,13 @@ bool is_locked(const Decoding& d) {
 }
 
 bool is_bit_test(ZydisMnemonic m) {
-  return m == ZYDIS_MNEMONIC_BT || m == ZYDIS_MNEMONIC_BTS || m == ZYDIS_MNEMONIC_BTR || m == ZYDIS_MNEMONIC_BTC;
+  return m == ZYDIS_MNEMONIC_BT || m == ZYDIS_MNEMONIC_BTS || m == ZYDIS_MNEMONIC_BTR ||
+         m == ZYDIS_MNEMONIC_BTC;
 }
 
 bool repeats(const Decoding& d) {
-  return (d.i.attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE | ZYDIS_ATTRIB_HAS_REPNE)) != 0;
+  return (d.i.attributes &
+          (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE | ZYDIS_ATTRIB_HAS_REPNE)) != 0;
 }
 
 bool accesses_memory(const ZydisDecodedOperand& o) {
@@ -41,14 +43,16 @@ bool accesses_memory(const ZydisDecodedOperand& o) {
 
 bool writes_memory(const Decoding& d) {
   for (unsigned n = 0; n < d.i.operand_count; ++n) {
-    if (accesses_memory(d.o[n]) && (d.o[n].actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0) return true;
+    if (accesses_memory(d.o[n]) && (d.o[n].actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0)
+      return true;
   }
   return false;
 }
 
 class Grower {
  public:
-  Grower(Random& rng, const GeneratorOptions& options, Snippet& s) : rng_(rng), options_(options), s_(s) {
+  Grower(Random& rng, const GeneratorOptions& options, Snippet& s)
+      : rng_(rng), options_(options), s_(s) {
     g_.intact.fill(true);
     g_.roles[kRsp] = Role::kStackPointer;
   }
@@ -85,7 +89,8 @@ void Grower::set_disp(Piece& p, int64_t value) {
   std::memcpy(p.bytes.data() + raw.offset, &value, raw.size / 8);
   raw.value = value;
   for (ZydisDecodedOperand& o : p.d.o) {
-    if (o.type == ZYDIS_OPERAND_TYPE_MEMORY && o.mem.disp.has_displacement) o.mem.disp.value = value;
+    if (o.type == ZYDIS_OPERAND_TYPE_MEMORY && o.mem.disp.has_displacement)
+      o.mem.disp.value = value;
   }
 }
 
@@ -162,12 +167,14 @@ bool Grower::place_branch(Piece& p) {
   const bool wide_prefix = (d.i.attributes & ZYDIS_ATTRIB_HAS_OPERANDSIZE) != 0;
   const bool is_ret = d.i.mnemonic == ZYDIS_MNEMONIC_RET;
   if (d.i.meta.branch_type == ZYDIS_BRANCH_TYPE_NONE && !is_ret) return true;
-  // Vendors disagree on the size of such a branch in 64-bit mode; in 32-bit mode it goes where nothing is.
+  // Vendors disagree on the size of such a branch in 64-bit mode; in 32-bit mode it goes where
+  // nothing is.
   if (wide_prefix && (s_.mode == Mode::k64 || rng_.percent(90))) return false;
   if (d.i.raw.imm[0].is_relative != 0) {
     p.relative = true;
     p.target = static_cast<uint8_t>(s_.pieces.size() + 1 + rng_.below(3));
-    if (d.i.mnemonic == ZYDIS_MNEMONIC_JMP && rng_.percent(80)) p.target = static_cast<uint8_t>(s_.pieces.size() + 2);
+    if (d.i.mnemonic == ZYDIS_MNEMONIC_JMP && rng_.percent(80))
+      p.target = static_cast<uint8_t>(s_.pieces.size() + 2);
     return true;
   }
   g_.ends = true;
@@ -191,7 +198,8 @@ bool Grower::place_special(Piece& p) {
   const Decoding& d = p.d;
   const ZydisMnemonic m = d.i.mnemonic;
   if (repeats(d) && !wants(kRcx, Role::kCount)) return false;
-  if (is_bit_test(m) && d.o[0].type == ZYDIS_OPERAND_TYPE_MEMORY && d.o[1].type == ZYDIS_OPERAND_TYPE_REGISTER) {
+  if (is_bit_test(m) && d.o[0].type == ZYDIS_OPERAND_TYPE_MEMORY &&
+      d.o[1].type == ZYDIS_OPERAND_TYPE_REGISTER) {
     if (p.locked || !wants(number_of(d.o[1].reg.value), Role::kBitOffset)) return false;
   }
   if (m == ZYDIS_MNEMONIC_SHLD || m == ZYDIS_MNEMONIC_SHRD) {
@@ -204,8 +212,15 @@ bool Grower::place_special(Piece& p) {
       }
     }
   }
-  // It would show condition codes that vendors set differently.
-  if (m == ZYDIS_MNEMONIC_FNSTSW && !s_.pieces.empty()) return false;
+  // They show condition codes that vendors set differently, or hide an exception that would tell.
+  const bool no_wait =
+      m == ZYDIS_MNEMONIC_FNSTSW || m == ZYDIS_MNEMONIC_FNINIT || m == ZYDIS_MNEMONIC_FNCLEX;
+  if (no_wait && !s_.pieces.empty()) return false;
+  // Which comes first, an x87 exception that waits or the segment's?
+  if (family_of(d) == Family::kX87 && d.o[0].type == ZYDIS_OPERAND_TYPE_MEMORY &&
+      d.o[0].mem.segment == ZYDIS_REGISTER_CS) {
+    return false;
+  }
   if (m == ZYDIS_MNEMONIC_BSWAP && d.o[0].size == 16) return false;
   if (m == ZYDIS_MNEMONIC_ENTER) {
     set_imm(p, 0, rng_.percent(95) ? rng_.below(128) : rng_.below(0x2000));
@@ -232,7 +247,8 @@ bool Grower::admit(Piece p) {
   g_.undefined = (g_.undefined & ~e.writes) | e.undefined;
   for (unsigned n = 0; n < p.d.i.operand_count; ++n) {
     const ZydisDecodedOperand& o = p.d.o[n];
-    if (o.type != ZYDIS_OPERAND_TYPE_REGISTER || (o.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) == 0) continue;
+    if (o.type != ZYDIS_OPERAND_TYPE_REGISTER || (o.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) == 0)
+      continue;
     const unsigned r = number_of(o.reg.value);
     if (r == 16) continue;
     g_.intact[r] = false;
@@ -275,7 +291,8 @@ bool Grower::try_template() {
   if (rng_.percent(3)) b[n++] = 0x67;
   if (t.prefix != 0x66 && rng_.percent(entry->family == Family::kInteger ? 20 : 2)) b[n++] = 0x66;
   if (t.prefix != 0) b[n++] = t.prefix;
-  if (s_.mode == Mode::k64 && rng_.percent(50)) b[n++] = static_cast<uint8_t>(0x40 | rng_.below(16));
+  if (s_.mode == Mode::k64 && rng_.percent(50))
+    b[n++] = static_cast<uint8_t>(0x40 | rng_.below(16));
   if (t.map != 0) b[n++] = 0x0f;
   if (t.map == 2) b[n++] = 0x38;
   if (t.map == 3) b[n++] = 0x3a;
@@ -348,13 +365,15 @@ uint64_t value_for(Random& rng, Role role, const Snippet& s) {
     case Role::kStackPointer: return stack_value(rng);
     case Role::kCount: return count_value(rng);
     case Role::kCodePointer: return rng.percent(96) ? s.end : kData + rng.below(kPage);
-    case Role::kBitOffset: return rng.percent(80) ? rng.below(4096) - 2048 : edge_value(rng) % 65536;
+    case Role::kBitOffset:
+      return rng.percent(80) ? rng.below(4096) - 2048 : edge_value(rng) % 65536;
     case Role::kSmall: return rng.below(17) | (rng.next() & 0xff00);
   }
   return 0;
 }
 
-uint64_t address_of(const Snippet& s, const Piece& p, const ZydisDecodedOperand& o, const State& state) {
+uint64_t address_of(const Snippet& s, const Piece& p, const ZydisDecodedOperand& o,
+                    const State& state) {
   if (p.rip_relative) return p.data_target;
   const unsigned base = number_of(o.mem.base);
   const unsigned index = number_of(o.mem.index);
@@ -373,7 +392,8 @@ const ZydisDecodedOperand* memory_operand(const Piece& p) {
 }
 
 bool can_poke(uint64_t at, unsigned bytes) {
-  return (at >= kData && at + bytes <= kData + kDataBytes) || (at >= kStack && at + bytes <= kStack + kPage);
+  return (at >= kData && at + bytes <= kData + kDataBytes) ||
+         (at >= kStack && at + bytes <= kStack + kPage);
 }
 
 void poke(Input& input, uint64_t at, const void* from, unsigned bytes) {
@@ -399,7 +419,9 @@ bool avoid_cache_line(const Snippet& s, const Piece& p, Input& input, bool adjus
 // A comparison that finds what it expects.
 void poke_expected(Random& rng, const Snippet& s, const Piece& p, Input& input) {
   const ZydisMnemonic m = p.d.i.mnemonic;
-  if (m != ZYDIS_MNEMONIC_CMPXCHG && m != ZYDIS_MNEMONIC_CMPXCHG8B && m != ZYDIS_MNEMONIC_CMPXCHG16B) return;
+  if (m != ZYDIS_MNEMONIC_CMPXCHG && m != ZYDIS_MNEMONIC_CMPXCHG8B &&
+      m != ZYDIS_MNEMONIC_CMPXCHG16B)
+    return;
   const ZydisDecodedOperand* const o = memory_operand(p);
   if (o == nullptr || rng.percent(50)) return;
   uint64_t q[2] = {input.state.gpr[kRax], input.state.gpr[kRdx]};
@@ -446,7 +468,8 @@ bool append(Snippet& s, const uint8_t* bytes, unsigned available) {
     if (!accesses_memory(o)) continue;
     const unsigned base = number_of(o.mem.base);
     const unsigned index = number_of(o.mem.index);
-    if (base < 16 && s.roles[base] == Role::kFree) s.roles[base] = base == kRsp ? Role::kStackPointer : Role::kPointer;
+    if (base < 16 && s.roles[base] == Role::kFree)
+      s.roles[base] = base == kRsp ? Role::kStackPointer : Role::kPointer;
     if (index < 16 && s.roles[index] == Role::kFree) s.roles[index] = Role::kIndex;
   }
   s.roles[kRsp] = Role::kStackPointer;
@@ -476,12 +499,14 @@ bool make_input(Random& rng, const Snippet& s, Input& input) {
   for (const Piece& p : s.pieces) poke_expected(rng, s, p, input);
   if (s.pieces.empty()) return true;
   const Piece& last = s.pieces.back();
-  if (last.d.i.mnemonic == ZYDIS_MNEMONIC_RET) poke(input, state.gpr[kRsp], &s.end, s.mode == Mode::k64 ? 8 : 4);
+  if (last.d.i.mnemonic == ZYDIS_MNEMONIC_RET)
+    poke(input, state.gpr[kRsp], &s.end, s.mode == Mode::k64 ? 8 : 4);
   if (last.d.i.meta.branch_type != ZYDIS_BRANCH_TYPE_NONE && !last.relative) {
     const ZydisDecodedOperand* const o = memory_operand(last);
     if (o != nullptr && o == &last.d.o[0]) {
       const uint64_t at = address_of(s, last, *o, state);
-      if (!can_poke(at, 8)) return image_offset(at) == kImageBytes;  // from elsewhere it would jump anywhere
+      if (!can_poke(at, 8))
+        return image_offset(at) == kImageBytes;  // from elsewhere it would jump anywhere
       poke(input, at, &s.end, s.mode == Mode::k64 ? 8 : 4);
     }
   }

@@ -21,8 +21,8 @@ struct GeneratorOptions {
 /// 1 to kMaxPieces instructions that can be run and compared.
 Snippet generate(scenario::Random& rng, const GeneratorOptions& options);
 
-/// Adds the instruction in `bytes` if it fits what is there; with_roles: what registers must hold is noted. For code
-/// that comes from outside.
+/// Adds the instruction in `bytes` if it fits what is there; with_roles: what registers must hold
+/// is noted. For code that comes from outside.
 bool append(Snippet& s, const uint8_t* bytes, unsigned available);
 
 /// Bytes to be in memory.

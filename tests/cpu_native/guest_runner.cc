@@ -9,7 +9,8 @@ namespace {
 
 constexpr uint64_t kRamBytes = 8u << 20;
 constexpr uint64_t kTables = 0x400000;
-constexpr uint64_t kPresent = 1, kWritable = 2, kUser = 4, kAccessedDirty = 0x60, kNoExecute = uint64_t{1} << 63;
+constexpr uint64_t kPresent = 1, kWritable = 2, kUser = 4, kAccessedDirty = 0x60,
+                   kNoExecute = uint64_t{1} << 63;
 constexpr uint64_t kBudget = 100'000;
 
 }  // namespace
@@ -40,7 +41,8 @@ GuestRunner::GuestRunner(absl::string_view backend)
   map_user(kConstant, kPage, kNoExecute);
   map_user(kStack, kPage, kWritable | kNoExecute);
   mmu_->write_cr3(kTables);
-  mmu_->write_controls(cr0::kPE | cr0::kPG | cr0::kWP | 0x32 /* MP, ET, NE */, cr4::kPAE | 0x600, efer::kLME | efer::kNXE);
+  mmu_->write_controls(cr0::kPE | cr0::kPG | cr0::kWP | 0x32 /* MP, ET, NE */, cr4::kPAE | 0x600,
+                       efer::kLME | efer::kNXE);
   enter(Mode::k64);
 }
 
@@ -77,7 +79,8 @@ void GuestRunner::load(Mode mode, absl::Span<const uint8_t> code, uint64_t end) 
   const uint64_t start = end - code.size();
   const uint64_t here = std::min<uint64_t>(bytes, kPage - start % kPage);
   code_.code_written(code_at_ + (start - kCode), static_cast<unsigned>(here));
-  if (here < bytes) code_.code_written(code_at_ + (start - kCode) + here, static_cast<unsigned>(bytes - here));
+  if (here < bytes)
+    code_.code_written(code_at_ + (start - kCode) + here, static_cast<unsigned>(bytes - here));
   std::memcpy(code_at_ + (start - kCode), whole, bytes);
   end_ = end;
 }
@@ -92,8 +95,8 @@ void GuestRunner::write_memory(const Image& image) {
 }
 
 void GuestRunner::write_bytes(uint64_t address, absl::Span<const uint8_t> bytes) {
-  std::memcpy(address >= kStack ? stack_ + (address - kStack) : data_ + (address - kData), bytes.data(),
-              bytes.size());
+  std::memcpy(address >= kStack ? stack_ + (address - kStack) : data_ + (address - kData),
+              bytes.data(), bytes.size());
 }
 
 void GuestRunner::read_memory(Image& image) const {

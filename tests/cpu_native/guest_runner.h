@@ -25,7 +25,7 @@ class GuestRunner : public DevicePort {
   bool code_intact(absl::Span<const uint8_t> code, uint64_t end) const;
   void write_memory(const Image& image);
   void write_bytes(uint64_t address, absl::Span<const uint8_t> bytes);
-  const uint8_t* low3() const { return data_; }   ///< the pages from kData to kConstant
+  const uint8_t* low3() const { return data_; }  ///< the pages from kData to kConstant
   const uint8_t* stack() const { return stack_; }
   void read_memory(Image& image) const;
   Stop run(Mode mode, State& state);

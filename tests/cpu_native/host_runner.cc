@@ -12,8 +12,8 @@
 #include <cstddef>
 #include <iterator>
 
-// The way in and out are a few instructions that find everything at one absolute address, because no register is
-// theirs: all of them are the snippet's.
+// The way in and out are a few instructions that find everything at one absolute address, because
+// no register is theirs: all of them are the snippet's.
 
 namespace gnomon::vmm::native {
 namespace {
@@ -26,19 +26,20 @@ struct Context {
   uint64_t flags;
   uint64_t rip;
   uint64_t host_rsp;
-  uint64_t leave;      // address of gnomon_native_leave
-  uint32_t far_offset; // entry in 32-bit code
+  uint64_t leave;       // address of gnomon_native_leave
+  uint32_t far_offset;  // entry in 32-bit code
   uint16_t far_selector;
   uint16_t padding;
   uint32_t host_mxcsr;
   uint32_t inside;
   uint8_t unused[16];
-  uint64_t serial;     // of the run, for the watchdog
+  uint64_t serial;  // of the run, for the watchdog
   uint64_t vector, error, cr2;
   uint8_t more[24];
   FxImage fx;
 };
-static_assert(offsetof(Context, gpr) == 0 && offsetof(Context, flags) == 128 && offsetof(Context, rip) == 136);
+static_assert(offsetof(Context, gpr) == 0 && offsetof(Context, flags) == 128 &&
+              offsetof(Context, rip) == 136);
 static_assert(offsetof(Context, host_rsp) == 144 && offsetof(Context, leave) == 152);
 static_assert(offsetof(Context, far_offset) == 160 && offsetof(Context, host_mxcsr) == 168);
 static_assert(offsetof(Context, fx) == 256);
@@ -154,8 +155,9 @@ void on_signal(int number, siginfo_t*, void* where) {
     signal(number, SIG_DFL);
     return;
   }
-  static constexpr int kOrder[] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
-                                   REG_R8,  REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15};
+  static constexpr int kOrder[] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP,
+                                   REG_RSI, REG_RDI, REG_R8,  REG_R9,  REG_R10, REG_R11,
+                                   REG_R12, REG_R13, REG_R14, REG_R15};
   for (int i = 0; i < 16; ++i) context->gpr[i] = static_cast<uint64_t>(r[kOrder[i]]);
   context->flags = static_cast<uint64_t>(r[REG_EFL]);
   context->rip = static_cast<uint64_t>(r[REG_RIP]);
@@ -206,9 +208,9 @@ void set_constant_writable(bool on) {
 
 std::unique_ptr<HostRunner> HostRunner::create(std::string& why) {
   constexpr int kReadWrite = PROT_READ | PROT_WRITE;
-  if (!map(kCode, kCodeBytes, kReadWrite | PROT_EXEC, why) || !map(kData, kDataBytes + kPage, kReadWrite, why) ||
-      !map(kStack, kPage, kReadWrite, why) || !map(kStub, kPage, kReadWrite | PROT_EXEC, why) ||
-      !map(kContext, kPage, kReadWrite, why)) {
+  if (!map(kCode, kCodeBytes, kReadWrite | PROT_EXEC, why) ||
+      !map(kData, kDataBytes + kPage, kReadWrite, why) || !map(kStack, kPage, kReadWrite, why) ||
+      !map(kStub, kPage, kReadWrite | PROT_EXEC, why) || !map(kContext, kPage, kReadWrite, why)) {
     unmap_all();
     return nullptr;
   }
@@ -224,7 +226,7 @@ std::unique_ptr<HostRunner> HostRunner::create(std::string& why) {
   s.ss_sp = signal_stack;
   s.ss_size = sizeof signal_stack;
   sigaltstack(&s, &stack_before);
-  struct sigaction a{};
+  struct sigaction a {};
   a.sa_sigaction = on_signal;
   a.sa_flags = SA_SIGINFO | SA_ONSTACK;
   for (size_t i = 0; i < std::size(kSignals); ++i) sigaction(kSignals[i], &a, &before[i]);
@@ -242,7 +244,8 @@ HostRunner::~HostRunner() {
 }
 
 bool HostRunner::runs_32(std::string& why) {
-  const uint8_t increment[] = {0x40};  // inc eax; in 64-bit mode a prefix of the jump's, which is none there
+  const uint8_t increment[] = {
+      0x40};  // inc eax; in 64-bit mode a prefix of the jump's, which is none there
   load(Mode::k32, increment, kCode + 0x100);
   State s;
   s.rip = kCode + 0xff;

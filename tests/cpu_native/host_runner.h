@@ -11,8 +11,9 @@
 
 namespace gnomon::vmm::native {
 
-/// Runs snippets on the host's processor, in this process, at the addresses of state.h. Signals of faults, and SIGALRM (a
-/// snippet that does not end), are its own while it exists. At most one at a time; x86-64 Linux only.
+/// Runs snippets on the host's processor, in this process, at the addresses of state.h. Signals of
+/// faults, and SIGALRM (a snippet that does not end), are its own while it exists. At most one at a
+/// time; x86-64 Linux only.
 class HostRunner {
  public:
   /// Null, and why, if this host cannot.

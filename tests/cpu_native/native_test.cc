@@ -11,11 +11,13 @@
 #include "tests/cpu_native/campaign.h"
 #include "tests/cpu_native/values.h"
 
-// Instructions of the interpreter against those of the host's processor: the same code, registers and memory, run by both.
+// Instructions of the interpreter against those of the host's processor: the same code, registers
+// and memory, run by both.
 //
 //   GNOMON_TEST_SCALE=small|full  fewer or many more cases
 //   GNOMON_NATIVE_SEED=N          other random numbers
-//   GNOMON_NATIVE_HEX="48 01 d8"  nothing but this snippet, told in full; GNOMON_NATIVE_MODE=32 for 32-bit code
+//   GNOMON_NATIVE_HEX="48 01 d8"  nothing but this snippet, told in full; GNOMON_NATIVE_MODE=32 for
+//   32-bit code
 
 namespace gnomon::vmm::native {
 namespace {
@@ -65,18 +67,25 @@ class Native : public testing::Test {
 
   static void tell(const Tally& t) {
     RecordProperty("cases", std::to_string(t.cases));
-    std::printf("%llu cases, %llu snippets, %llu instructions of %zu mnemonics; faults:", static_cast<unsigned long long>(t.cases),
-                static_cast<unsigned long long>(t.snippets), static_cast<unsigned long long>(t.instructions), t.executed.size());
-    for (const auto& [vector, count] : t.faults) std::printf(" #%u %llu", vector, static_cast<unsigned long long>(count));
+    std::printf("%llu cases, %llu snippets, %llu instructions of %zu mnemonics; faults:",
+                static_cast<unsigned long long>(t.cases),
+                static_cast<unsigned long long>(t.snippets),
+                static_cast<unsigned long long>(t.instructions), t.executed.size());
+    for (const auto& [vector, count] : t.faults)
+      std::printf(" #%u %llu", vector, static_cast<unsigned long long>(count));
     std::printf("\n");
     if (!environment("GNOMON_NATIVE_COVERAGE").empty()) {
-      for (const auto& [name, count] : t.executed) std::printf("  %s %llu\n", name.c_str(), static_cast<unsigned long long>(count));
+      for (const auto& [name, count] : t.executed)
+        std::printf("  %s %llu\n", name.c_str(), static_cast<unsigned long long>(count));
     }
     for (const auto& [key, finding] : t.findings) {
-      std::printf("MISMATCH (%llu times) %s\n%s\n", static_cast<unsigned long long>(finding.first), key.c_str(), finding.second.c_str());
+      std::printf("MISMATCH (%llu times) %s\n%s\n", static_cast<unsigned long long>(finding.first),
+                  key.c_str(), finding.second.c_str());
     }
     for (const auto& [name, finding] : t.unbound) {
-      std::printf("not implemented (%llu times): %s, for example in\n%s", static_cast<unsigned long long>(finding.first), name.c_str(), finding.second.c_str());
+      std::printf("not implemented (%llu times): %s, for example in\n%s",
+                  static_cast<unsigned long long>(finding.first), name.c_str(),
+                  finding.second.c_str());
     }
   }
 
@@ -115,11 +124,13 @@ TEST_F(Native, HostAgreesWithItself) {
     }
     ++cases;
     faults += first.stop.vector != Stop::kEnd;
-    ASSERT_TRUE(same(s, first, second, 0) && host_->memory_equals(after.data(), after.data() + 3 * kPage))
+    ASSERT_TRUE(same(s, first, second, 0) &&
+                host_->memory_equals(after.data(), after.data() + 3 * kPage))
         << s.text() << describe(s, input) << differences(s, first, second, 0);
     ASSERT_NE(first.stop.vector, Stop::kEndless) << s.text();
   }
-  std::printf("%llu cases, %llu with faults\n", static_cast<unsigned long long>(cases), static_cast<unsigned long long>(faults));
+  std::printf("%llu cases, %llu with faults\n", static_cast<unsigned long long>(cases),
+              static_cast<unsigned long long>(faults));
   EXPECT_GT(cases, faults);
 }
 
@@ -143,7 +154,8 @@ TEST_F(Native, SnippetFromTheEnvironment) {
   s.mode = environment("GNOMON_NATIVE_MODE") == "32" ? Mode::k32 : Mode::k64;
   for (size_t at = 0; at < bytes.size(); at += s.pieces.back().length) {
     const auto* const from = reinterpret_cast<const uint8_t*>(bytes.data()) + at;
-    ASSERT_TRUE(append(s, from, static_cast<unsigned>(bytes.size() - at))) << "cannot decode from byte " << at;
+    ASSERT_TRUE(append(s, from, static_cast<unsigned>(bytes.size() - at)))
+        << "cannot decode from byte " << at;
   }
   assemble(s);
   Campaign campaign(*host_, guest_, seed());

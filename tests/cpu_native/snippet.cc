@@ -18,10 +18,8 @@ bool is_shift(ZydisMnemonic m) {
     case ZYDIS_MNEMONIC_SHR:
     case ZYDIS_MNEMONIC_SAR:
     case ZYDIS_MNEMONIC_SHLD:
-    case ZYDIS_MNEMONIC_SHRD:
-      return true;
-    default:
-      return false;
+    case ZYDIS_MNEMONIC_SHRD: return true;
+    default: return false;
   }
 }
 
@@ -30,10 +28,8 @@ bool is_rotate(ZydisMnemonic m) {
     case ZYDIS_MNEMONIC_ROL:
     case ZYDIS_MNEMONIC_ROR:
     case ZYDIS_MNEMONIC_RCL:
-    case ZYDIS_MNEMONIC_RCR:
-      return true;
-    default:
-      return false;
+    case ZYDIS_MNEMONIC_RCR: return true;
+    default: return false;
   }
 }
 
@@ -86,7 +82,8 @@ std::string Snippet::text() const {
     const auto* const at = code.data() + (starts[i] - start());
     Decoding d;
     char head[80];
-    int n = std::snprintf(head, sizeof head, "  %06llx ", static_cast<unsigned long long>(starts[i]));
+    int n =
+        std::snprintf(head, sizeof head, "  %06llx ", static_cast<unsigned long long>(starts[i]));
     for (unsigned k = 0; k < pieces[i].length; ++k) {
       n += std::snprintf(head + n, sizeof head - static_cast<size_t>(n), " %02x", at[k]);
     }
@@ -132,8 +129,7 @@ unsigned number_of(ZydisRegister r) {
     case ZYDIS_REGCLASS_GPR64:
       return static_cast<unsigned>(
           ZydisRegisterGetId(ZydisRegisterGetLargestEnclosing(ZYDIS_MACHINE_MODE_LONG_64, r)));
-    default:
-      return 16;
+    default: return 16;
   }
 }
 
@@ -146,7 +142,9 @@ FlagEffects flag_effects(const Decoding& d, int count) {
   e.undefined = f.undefined & kAll;
   e.writes = (f.modified | f.set_0 | f.set_1) & kAll & ~e.undefined;
   // With a count of 0 a repeated comparison leaves them.
-  if ((d.i.attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE | ZYDIS_ATTRIB_HAS_REPNE)) != 0) e.writes = 0;
+  if ((d.i.attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE | ZYDIS_ATTRIB_HAS_REPNE)) !=
+      0)
+    e.writes = 0;
   return e;
 }
 
@@ -164,7 +162,8 @@ std::array<uint32_t, kMaxPieces + 1> undefined_flags(const Snippet& s, int64_t r
       before[target] |= after;
     }
     for (unsigned n = 0; n < d.i.operand_count; ++n) {
-      if (d.o[n].type == ZYDIS_OPERAND_TYPE_REGISTER && (d.o[n].actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0 &&
+      if (d.o[n].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+          (d.o[n].actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0 &&
           number_of(d.o[n].reg.value) == kRcx) {
         rcx_known = false;
       }

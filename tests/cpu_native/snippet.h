@@ -13,13 +13,22 @@
 namespace gnomon::vmm::native {
 
 /// What a snippet expects of a general register at its start.
-enum class Role : uint8_t { kFree, kPointer, kIndex, kStackPointer, kCount, kCodePointer, kBitOffset, kSmall };
+enum class Role : uint8_t {
+  kFree,
+  kPointer,
+  kIndex,
+  kStackPointer,
+  kCount,
+  kCodePointer,
+  kBitOffset,
+  kSmall
+};
 
 struct Piece {
   std::array<uint8_t, 15> bytes{};
   uint8_t length = 0;
-  bool locked = false;      ///< must not cross a cache line
-  bool relative = false;    ///< jumps to the piece number `target` (or the end), which comes later
+  bool locked = false;    ///< must not cross a cache line
+  bool relative = false;  ///< jumps to the piece number `target` (or the end), which comes later
   uint8_t target = 0;
   bool rip_relative = false;
   uint64_t data_target = 0;  ///< of RIP-relative operands
@@ -49,14 +58,15 @@ void assemble(Snippet& s);
 /// A general register of any width as its number; 16 for others.
 unsigned number_of(ZydisRegister r);
 
-/// The arithmetic flags an instruction reads, surely writes, and may leave undefined. `count`: CL, or -1 if not known.
+/// The arithmetic flags an instruction reads, surely writes, and may leave undefined. `count`: CL,
+/// or -1 if not known.
 struct FlagEffects {
   uint32_t reads = 0, writes = 0, undefined = 0;
 };
 FlagEffects flag_effects(const Decoding& d, int count);
 
-/// Which flags may be undefined before each piece (and at the end), with this RCX at the start, or -1. If some piece
-/// reads such a flag, `sound` becomes false.
+/// Which flags may be undefined before each piece (and at the end), with this RCX at the start, or
+/// -1. If some piece reads such a flag, `sound` becomes false.
 std::array<uint32_t, kMaxPieces + 1> undefined_flags(const Snippet& s, int64_t rcx, bool& sound);
 
 }  // namespace gnomon::vmm::native

@@ -6,21 +6,23 @@
 #include <cstdint>
 #include <cstring>
 
-// What a snippet of code starts from and what it leaves, the same for the host's processor and for the interpreter.
+// What a snippet of code starts from and what it leaves, the same for the host's processor and for
+// the interpreter.
 
 namespace gnomon::vmm::native {
 
 enum class Mode : uint8_t { k64, k32 };
 
-// Where things lie, in the host process and in the guest: linear addresses. What is not named is not mapped.
-inline constexpr uint64_t kCode = 0x10000;       ///< two pages, everything allowed
+// Where things lie, in the host process and in the guest: linear addresses. What is not named is
+// not mapped.
+inline constexpr uint64_t kCode = 0x10000;  ///< two pages, everything allowed
 inline constexpr uint64_t kCodeBytes = 0x2000;
-inline constexpr uint64_t kData = 0x201000;      ///< two pages to read and write
+inline constexpr uint64_t kData = 0x201000;  ///< two pages to read and write
 inline constexpr uint64_t kDataBytes = 0x2000;
 inline constexpr uint64_t kConstant = 0x203000;  ///< a page to read
 inline constexpr uint64_t kStack = 0x205000;     ///< a page to read and write
 inline constexpr uint64_t kPage = 0x1000;
-inline constexpr uint64_t kHole = 0x204000;      ///< a page that is not there
+inline constexpr uint64_t kHole = 0x204000;  ///< a page that is not there
 /// Room after a snippet's end for the jump that leaves it.
 inline constexpr unsigned kTailBytes = 16;
 
@@ -45,7 +47,7 @@ struct alignas(64) FxImage {
   uint64_t operand = 0;
   uint32_t mxcsr = 0x1f80;
   uint32_t mxcsr_mask = 0;
-  uint8_t st[8][16] = {};   ///< ST(i), not physical registers
+  uint8_t st[8][16] = {};  ///< ST(i), not physical registers
   uint8_t xmm[16][16] = {};
   uint8_t rest[96] = {};
 };

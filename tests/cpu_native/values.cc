@@ -11,17 +11,20 @@ namespace {
 using scenario::Random;
 
 constexpr uint32_t kFloats[] = {
-    0x00000000, 0x80000000, 0x3f800000, 0xbf800000, 0x7f800000, 0xff800000, 0x7fc00000, 0xffc00000, 0x7f800001,
-    0xffbfffff, 0x7fc01234, 0x00000001, 0x807fffff, 0x00800000, 0x80800000, 0x7f7fffff, 0xff7fffff, 0x3f000000,
-    0x40490fdb, 0x4f000000, 0xcf000000, 0x4effffff, 0x4b800000, 0x3effffff, 0x3fffffff, 0x33800000, 0x5f000000,
+    0x00000000, 0x80000000, 0x3f800000, 0xbf800000, 0x7f800000, 0xff800000, 0x7fc00000,
+    0xffc00000, 0x7f800001, 0xffbfffff, 0x7fc01234, 0x00000001, 0x807fffff, 0x00800000,
+    0x80800000, 0x7f7fffff, 0xff7fffff, 0x3f000000, 0x40490fdb, 0x4f000000, 0xcf000000,
+    0x4effffff, 0x4b800000, 0x3effffff, 0x3fffffff, 0x33800000, 0x5f000000,
 };
 constexpr uint64_t kDoubles[] = {
-    0x0000000000000000, 0x8000000000000000, 0x3ff0000000000000, 0xbff0000000000000, 0x7ff0000000000000,
-    0xfff0000000000000, 0x7ff8000000000000, 0xfff8000000000000, 0x7ff0000000000001, 0xfff7ffffffffffff,
-    0x7ff8000000001234, 0x0000000000000001, 0x800fffffffffffff, 0x0010000000000000, 0x8010000000000000,
-    0x7fefffffffffffff, 0xffefffffffffffff, 0x3fe0000000000000, 0x400921fb54442d18, 0x41e0000000000000,
-    0xc1e0000000000000, 0x41dfffffffe00000, 0xc1e0000000200000, 0x43e0000000000000, 0xc3e0000000000000,
-    0x4330000000000001, 0x36a0000000000000, 0x380fffffe0000000, 0x47efffffe0000000, 0x47f0000000000000,
+    0x0000000000000000, 0x8000000000000000, 0x3ff0000000000000, 0xbff0000000000000,
+    0x7ff0000000000000, 0xfff0000000000000, 0x7ff8000000000000, 0xfff8000000000000,
+    0x7ff0000000000001, 0xfff7ffffffffffff, 0x7ff8000000001234, 0x0000000000000001,
+    0x800fffffffffffff, 0x0010000000000000, 0x8010000000000000, 0x7fefffffffffffff,
+    0xffefffffffffffff, 0x3fe0000000000000, 0x400921fb54442d18, 0x41e0000000000000,
+    0xc1e0000000000000, 0x41dfffffffe00000, 0xc1e0000000200000, 0x43e0000000000000,
+    0xc3e0000000000000, 0x4330000000000001, 0x36a0000000000000, 0x380fffffe0000000,
+    0x47efffffe0000000, 0x47f0000000000000,
 };
 
 uint32_t random_float(Random& rng) {
@@ -41,7 +44,8 @@ void random_extended(Random& rng, uint8_t* to) {
   static constexpr auto kExponents = std::to_array<uint16_t>(
       {0, 0, 1, 0x3fff, 0x3fff, 0x4000, 0x401e, 0x403e, 0x403f, 0x7ffe, 0x7fff, 0x7fff});
   static constexpr auto kSignificands = std::to_array<uint64_t>(
-      {0, uint64_t{1} << 63, uint64_t{1} << 63 | 1, uint64_t{3} << 62, ~uint64_t{0}, ~uint64_t{0} >> 1, 1, uint64_t{3} << 62 | 0x1234, uint64_t{1} << 62, 0xfffffffffffff800});
+      {0, uint64_t{1} << 63, uint64_t{1} << 63 | 1, uint64_t{3} << 62, ~uint64_t{0},
+       ~uint64_t{0} >> 1, 1, uint64_t{3} << 62 | 0x1234, uint64_t{1} << 62, 0xfffffffffffff800});
   uint16_t exponent = rng.pick(kExponents);
   uint64_t significand = rng.pick(kSignificands);
   const uint64_t kind = rng.below(10);
@@ -111,7 +115,8 @@ void fill_image(Random& rng, Image& image) {
     }
     // Packed decimal.
     if (rng.percent(8)) {
-      for (unsigned i = 0; i < 9; ++i) to[i] = static_cast<uint8_t>(rng.below(10) * 16 + rng.below(10));
+      for (unsigned i = 0; i < 9; ++i)
+        to[i] = static_cast<uint8_t>(rng.below(10) * 16 + rng.below(10));
       to[9] = rng.percent(50) ? 0x80 : 0;
     }
   }
@@ -122,8 +127,9 @@ FxImage random_fx(Random& rng) {
   for (auto& x : fx.xmm) random_xmm(rng, x);
   for (auto& s : fx.st) random_extended(rng, s);
   const auto top = static_cast<uint16_t>(rng.below(8));
-  fx.status = static_cast<uint16_t>(top << 11 | (rng.next() & 0x4700));  // C0 to C3, no exception pending
-  if (rng.percent(20)) fx.status |= rng.next() & 0x3f;                     // flags of masked exceptions
+  fx.status =
+      static_cast<uint16_t>(top << 11 | (rng.next() & 0x4700));  // C0 to C3, no exception pending
+  if (rng.percent(20)) fx.status |= rng.next() & 0x3f;           // flags of masked exceptions
   fx.tags = rng.percent(60) ? 0xff : static_cast<uint8_t>(rng.next());
   static constexpr auto kPrecisions = std::to_array<uint16_t>({0x300, 0x300, 0x300, 0x200, 0});
   fx.control = static_cast<uint16_t>(0x7f | rng.pick(kPrecisions) | rng.below(4) << 10);
