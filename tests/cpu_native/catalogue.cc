@@ -246,6 +246,8 @@ bool is_tested(const Decoding& d) {
   // Some processors have no 0F 0D with a register.
   if (d.i.opcode_map == ZYDIS_OPCODE_MAP_0F && d.i.opcode == 0x0d && d.i.raw.modrm.mod == 3)
     return false;
+  // Some processors read 32 bits here, some 16.
+  if (d.i.mnemonic == ZYDIS_MNEMONIC_MOVSXD && d.o[0].size == 16) return false;
   // With F2 or F3 some processors take their condition from the prefix.
   if (d.i.mnemonic == ZYDIS_MNEMONIC_LOOPE || d.i.mnemonic == ZYDIS_MNEMONIC_LOOPNE) {
     for (unsigned i = 0; i < d.i.raw.prefix_count; ++i) {

@@ -142,8 +142,8 @@ bool is_open(const Snippet& s, const Result& host, const Result& guest) {
   if (host.stop.vector == 19 && guest.stop.vector == 19 && is_mmx_conversion(by_host)) return true;
   // An operand that goes from the end of a segment of 4 GiB to its start (SDM vol. 3, 5.3).
   const uint64_t at = guest.stop.cr2;
-  return s.mode == Mode::k32 && host.stop.vector == 13 && guest.stop.vector == 14 &&
-         (at < 512 || at >= 0xffff'fe00);
+  return s.mode == Mode::k32 && (host.stop.vector == 12 || host.stop.vector == 13) &&
+         guest.stop.vector == 14 && (at < 512 || at >= 0xffff'fe00);
 }
 
 bool same(const Snippet& s, const Result& host, const Result& guest, uint32_t undefined) {

@@ -72,10 +72,10 @@ void GuestRunner::enter(Mode mode) {
 void GuestRunner::load(Mode mode, absl::Span<const uint8_t> code, uint64_t end) {
   if (mode != mode_) enter(mode);
   uint8_t whole[256];
-  const size_t bytes = code.size() + 2;
+  const auto jump = tail(mode, end);
+  const size_t bytes = code.size() + jump.size();
   std::memcpy(whole, code.data(), code.size());
-  whole[code.size()] = 0x0f;  // ud2
-  whole[code.size() + 1] = 0x0b;
+  std::memcpy(whole + code.size(), jump.data(), jump.size());
   const uint64_t start = end - code.size();
   const uint64_t here = std::min<uint64_t>(bytes, kPage - start % kPage);
   code_.code_written(code_at_ + (start - kCode), static_cast<unsigned>(here));
@@ -134,10 +134,12 @@ Stop GuestRunner::run(Mode mode, State& state) {
   switch (c.exit.reason) {
     case ExitReason::kFault: {
       const Fault& f = c.exit.fault;
-      if (f.vector == kInvalidOpcode && c.rip == end_) return {};
+      if (f.vector == kPageFault && c.rip == kExit) return {};
       return {f.vector, f.has_error ? f.error & 0xffff : 0, f.vector == kPageFault ? f.cr2 : 0};
     }
-    case ExitReason::kInstruction: return {Stop::kSensitive, 0, 0};
+    case ExitReason::kInstruction:
+      if (c.rip == end_) return {};
+      return {Stop::kSensitive, 0, 0};
     case ExitReason::kBudget: return {Stop::kEndless, 0, 0};
     default: return {Stop::kOther, 0, 0};
   }

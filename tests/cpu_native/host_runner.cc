@@ -19,7 +19,7 @@ namespace gnomon::vmm::native {
 namespace {
 
 constexpr uintptr_t kContext = 0x5a3c7000;  // named in the assembly below, too
-constexpr uintptr_t kStub = 0x5a3c6000;     // the jump out of 32-bit code ends here, below 4 GiB
+constexpr uintptr_t kStub = kExit;          // the jump out of snippets ends here
 
 struct Context {
   uint64_t gpr[16];
@@ -258,20 +258,8 @@ bool HostRunner::runs_32(std::string& why) {
 
 void HostRunner::load(Mode mode, absl::Span<const uint8_t> code, uint64_t end) {
   std::memcpy(at(end - code.size()), code.data(), code.size());
-  uint8_t tail[kTailBytes];
-  std::memset(tail, 0xcc, sizeof tail);
-  if (mode == Mode::k64) {
-    const auto distance = static_cast<uint32_t>(kStub - (end + 5));
-    tail[0] = 0xe9;
-    std::memcpy(tail + 1, &distance, 4);
-  } else {
-    const uint32_t offset = kStub;
-    tail[0] = 0xea;
-    std::memcpy(tail + 1, &offset, 4);
-    tail[5] = 0x33;
-    tail[6] = 0;
-  }
-  std::memcpy(at(end), tail, sizeof tail);
+  const auto jump = tail(mode, end);
+  std::memcpy(at(end), jump.data(), jump.size());
 }
 
 bool HostRunner::code_intact(absl::Span<const uint8_t> code, uint64_t end) const {

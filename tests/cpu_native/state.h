@@ -23,8 +23,23 @@ inline constexpr uint64_t kConstant = 0x203000;  ///< a page to read
 inline constexpr uint64_t kStack = 0x205000;     ///< a page to read and write
 inline constexpr uint64_t kPage = 0x1000;
 inline constexpr uint64_t kHole = 0x204000;  ///< a page that is not there
-/// Room after a snippet's end for the jump that leaves it.
+/// Where the jump at a snippet's end goes: mapped in the host alone.
+inline constexpr uint32_t kExit = 0x5a3c6000;
+/// The jump that follows a snippet (to a 64-bit segment from 32-bit code), and what fills the room
+/// after it.
 inline constexpr unsigned kTailBytes = 16;
+inline std::array<uint8_t, kTailBytes> tail(Mode mode, uint64_t end) {
+  std::array<uint8_t, kTailBytes> bytes;
+  bytes.fill(0xcc);
+  const uint32_t distance = kExit - static_cast<uint32_t>(end + 5);
+  bytes[0] = mode == Mode::k64 ? 0xe9 : 0xea;
+  std::memcpy(&bytes[1], mode == Mode::k64 ? &distance : &kExit, 4);
+  if (mode == Mode::k32) {
+    bytes[5] = 0x33;
+    bytes[6] = 0;
+  }
+  return bytes;
+}
 
 /// Bytes of memory that snippets work on: the pages from kData to kConstant, then that of kStack.
 inline constexpr unsigned kImageBytes = 4 * kPage;
