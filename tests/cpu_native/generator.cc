@@ -392,8 +392,8 @@ const ZydisDecodedOperand* memory_operand(const Piece& p) {
 }
 
 bool can_poke(uint64_t at, unsigned bytes) {
-  return (at >= kData && at + bytes <= kData + kDataBytes) ||
-         (at >= kStack && at + bytes <= kStack + kPage);
+  return (at >= kData && at <= kData + kDataBytes - bytes) ||
+         (at >= kStack && at <= kStack + kPage - bytes);
 }
 
 void poke(Input& input, uint64_t at, const void* from, unsigned bytes) {
