@@ -327,7 +327,8 @@ uint64_t pointer_value(Random& rng, Mode mode, bool wild) {
   if (kind == 94) at = kHole - rng.below(40);
   if (kind == 95) at = kStack + rng.below(kPage);
   if (kind == 96) at = kHole + rng.below(kPage);
-  if (kind == 97 && mode == Mode::k64) at = 0x0000'8000'0000'1000 + rng.below(64);
+  if (kind == 97 && mode == Mode::k64)
+    at = (uint64_t{1} << 48) + rng.below(64);  // far from where the host's stack lies
   if (kind == 98 && mode == Mode::k64 && wild) at = 0xffff'9000'0000'0000 + rng.below(kPage);
   if (kind == 99 && mode == Mode::k64) at |= uint64_t{1} << (48 + rng.below(16));
   return at;

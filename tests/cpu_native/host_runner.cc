@@ -251,6 +251,7 @@ bool HostRunner::runs_32(std::string& why) {
   s.rip = kCode + 0xff;
   s.gpr[0] = 0x7fffffff;
   const Stop stop = run(Mode::k32, s);
+  std::memset(at(kCode), 0, kCodeBytes);  // as in the guest
   if (stop.vector == Stop::kEnd && (s.gpr[0] & 0xffffffff) == 0x80000000) return true;
   why = "the kernel offers no 32-bit code segment with selector 23h";
   return false;
