@@ -44,6 +44,9 @@ class VtlbMmu final : public Backend {
   void drop_caches() override;
   std::vector<AuditFinding> audit() const override;
   void before_p2m_change(Gpa first, uint64_t frames, Change change) override;
+  std::optional<Hpa> shadow_root(const VcpuState& cpu) const override {
+    return vcpus_[cpu.id]->tables.root();
+  }
 
  private:
   struct Vcpu {
