@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -93,10 +92,6 @@ class Backend : public P2mListener {
   virtual const Counters& counters() const = 0;
   /// Drops all caches the guest cannot tell are there (shadow pages, nested entries).
   virtual void drop_caches() = 0;
-  /// Where the processor of `cpu` starts its walks, if this backend keeps tables of its own in place of the guest's:
-  /// 64-bit entries, four levels (five if the guest has five), made as accesses need them. Hpa(): none yet; bit 0 set:
-  /// the guest's own root for now (agile paging). nullopt: it keeps none. For those who explain.
-  virtual std::optional<Hpa> shadow_root(const VcpuState&) const { return std::nullopt; }
   /// Checks every invariant over the whole VM; all vCPUs must be outside the guest. Empty means sound.
   virtual std::vector<AuditFinding> audit() const = 0;
 };

@@ -91,7 +91,6 @@ class ShadowMmu final : public Backend, private DirtySink {
   void drop_caches() override;
   std::vector<AuditFinding> audit() const override;
   void before_p2m_change(Gpa first, uint64_t frames, Change change) override;
-  std::optional<Hpa> shadow_root(const VcpuState& cpu) const override { return hardware_root(cpu); }
 
   const ShadowOptions& options() const { return options_; }
   const PageCache& pages() const { return pages_; }

@@ -44,9 +44,9 @@ class VtlbMmu final : public Backend {
   void drop_caches() override;
   std::vector<AuditFinding> audit() const override;
   void before_p2m_change(Gpa first, uint64_t frames, Change change) override;
-  std::optional<Hpa> shadow_root(const VcpuState& cpu) const override {
-    return vcpus_[cpu.id]->tables.root();
-  }
+
+  /// The table that `cpu`'s CR3 holds under this backend; Hpa(0): none until a fault.
+  Hpa hardware_root(const VcpuState& cpu) const { return vcpus_[cpu.id]->tables.root(); }
 
  private:
   struct Vcpu {

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // `info shadow`: what the backend keeps in place of the guest's tables, and for an address both walks side by side: the
 // guest's, which the guest believes in, and the hardware's, which decides.
+#include <algorithm>
 #include <array>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "gnomon/shadow/root.h"
 #include "mmu/shadow/spte.h"
 #include "vmm/cpu/cpu.h"
 #include "vmm/monitor/context.h"
@@ -136,7 +138,7 @@ absl::StatusOr<std::string> shadow_text(MonitorContext& context, absl::string_vi
   Machine& machine = context.machine;
   const absl::string_view backend = machine.backend().name();
   Cpu& cpu = machine.cpu(context.cpu);
-  const std::optional<Hpa> root = machine.backend().shadow_root(cpu.mmu().state());
+  const std::optional<Hpa> root = shadow_root(machine.backend(), cpu.mmu().state());
   if (!root) {
     return absl::FailedPreconditionError(
         absl::StrCat("the backend ", backend, " keeps no shadow tables: the processor walks the guest's own"));
