@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/cpu/flat_machine.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace gnomon::vmm {
@@ -55,7 +56,11 @@ uint8_t* FlatMachine::ram(uint64_t address) {
 }
 
 void FlatMachine::load(absl::Span<const uint8_t> code) {
-  std::memcpy(ram(kCode), code.data(), code.size());
+  for (size_t at = 0; at < code.size(); at += 4096) {
+    const size_t n = std::min<size_t>(4096, code.size() - at);
+    code_.code_written(ram(kCode + at), static_cast<unsigned>(n));
+    std::memcpy(ram(kCode + at), code.data() + at, n);
+  }
   cpu_->memory.flush();
   cpu_->rip = cpu_->real_mode() ? 0 : kCode;
 }

@@ -55,7 +55,8 @@ absl::StatusOr<std::unique_ptr<Board>> create_board(const BoardOptions& options,
     return info.create(options, clock, control);
   }
   const std::string names = absl::StrJoin(
-      boards(), ", ", [](std::string* out, const BoardInfo& info) { absl::StrAppend(out, info.name); });
+      boards(), ", ",
+      [](std::string* out, const BoardInfo& info) { absl::StrAppend(out, info.name); });
   return absl::InvalidArgumentError(
       absl::StrFormat("unknown board %s; there are: %s", options.board, names));
 }

@@ -19,26 +19,26 @@ struct Value {
 
 // BIOS data area (IBM PS/2 BIOS Interface Technical Reference, section 3); what is not here is 0.
 constexpr Value kBiosData[] = {
-    {0x400, 2, 0x3f8},                 // port of COM1
-    {0x40e, 2, kExtendedBios >> 4},    // segment of the EBDA
-    {0x410, 2, 0x0226},                // 80x25 colour, coprocessor, pointing device, one serial port
-    {0x413, 2, kExtendedBios >> 10},   // KiB of base memory
-    {0x41a, 2, 0x1e},                  // keyboard buffer: head
-    {0x41c, 2, 0x1e},                  // and tail
-    {0x449, 1, 3},                     // video mode
+    {0x400, 2, 0x3f8},                // port of COM1
+    {0x40e, 2, kExtendedBios >> 4},   // segment of the EBDA
+    {0x410, 2, 0x0226},               // 80x25 colour, coprocessor, pointing device, one serial port
+    {0x413, 2, kExtendedBios >> 10},  // KiB of base memory
+    {0x41a, 2, 0x1e},                 // keyboard buffer: head
+    {0x41c, 2, 0x1e},                 // and tail
+    {0x449, 1, 3},                    // video mode
     {0x44a, 2, VgaText::kColumns},
-    {0x44c, 2, 0x1000},                // bytes of a video page
-    {0x460, 2, 0x0d0e},                // shape of the cursor
-    {0x463, 2, 0x3d4},                 // port of the CRTC
-    {0x465, 1, 0x29},                  // mode register
-    {0x47c, 1, 1},                     // time-out of COM1
-    {0x480, 2, 0x1e},                  // keyboard buffer: start
-    {0x482, 2, 0x3e},                  // and end
+    {0x44c, 2, 0x1000},  // bytes of a video page
+    {0x460, 2, 0x0d0e},  // shape of the cursor
+    {0x463, 2, 0x3d4},   // port of the CRTC
+    {0x465, 1, 0x29},    // mode register
+    {0x47c, 1, 1},       // time-out of COM1
+    {0x480, 2, 0x1e},    // keyboard buffer: start
+    {0x482, 2, 0x3e},    // and end
     {0x484, 1, VgaText::kRows - 1},
-    {0x485, 2, 16},                    // lines of a character
-    {0x487, 1, 0x60},                  // video memory of 256 KiB
+    {0x485, 2, 16},    // lines of a character
+    {0x487, 1, 0x60},  // video memory of 256 KiB
     {0x489, 1, 0x11},
-    {0x496, 1, 0x10},                  // an enhanced keyboard
+    {0x496, 1, 0x10},  // an enhanced keyboard
 };
 
 constexpr uint16_t kDiskCount = 0x475;

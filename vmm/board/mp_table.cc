@@ -16,7 +16,8 @@ void put(Bytes& bytes, uint64_t value, unsigned size) {
   for (unsigned i = 0; i < size; ++i) bytes.push_back(static_cast<uint8_t>(value >> (8 * i)));
 }
 void put_text(Bytes& bytes, absl::string_view text, size_t size) {
-  for (size_t i = 0; i < size; ++i) bytes.push_back(static_cast<uint8_t>(i < text.size() ? text[i] : ' '));
+  for (size_t i = 0; i < size; ++i)
+    bytes.push_back(static_cast<uint8_t>(i < text.size() ? text[i] : ' '));
 }
 
 // All bytes of a structure add up to zero.
@@ -31,8 +32,8 @@ enum InterruptType : uint8_t { kInt = 0, kNmi = 1, kExtInt = 3 };
 
 constexpr uint64_t kLocalApicAddress = 0xfee0'0000;
 constexpr uint8_t kLocalApicVersion = 0x14, kIoApicVersion = 0x11;
-constexpr uint32_t kSignature = 0x611;         // family 6; informative
-constexpr uint32_t kFeatures = 0x0000'0201;    // FPU and APIC on the chip
+constexpr uint32_t kSignature = 0x611;       // family 6; informative
+constexpr uint32_t kFeatures = 0x0000'0201;  // FPU and APIC on the chip
 constexpr uint8_t kIsaBus = 0;
 constexpr uint8_t kAllApics = 0xff;
 

@@ -92,7 +92,9 @@ void PcBoard::place_ports() {
   plan_.add(ports_, 0xcf8, 8, pci_);
 }
 
-std::vector<MemoryRange> PcBoard::memory_map() const { return pc_memory_map(options_.memory_bytes); }
+std::vector<MemoryRange> PcBoard::memory_map() const {
+  return pc_memory_map(options_.memory_bytes);
+}
 
 absl::Status PcBoard::place_tables(GuestMemory& memory) {
   return place_firmware_tables(options_, io_apic_id(options_.cpus), memory);

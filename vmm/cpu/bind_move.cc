@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
 #include "vmm/cpu/operands.h"
 
 // MOV, MOVZX, MOVSX, MOVSXD, MOVNTI, LEA. What converts in place is in bind_convert.cc.
@@ -150,8 +152,9 @@ bool bind_movnti(const Decoded& d, Op& op) {
 template <bool sign>
 bool bind_extend(const Decoded& d, Op& op) {
   return by_size(d.bytes(0), op, [&]<class To>(To) -> Handler {
+    // Zydis gives the memory form of MOVSXD with 16-bit operands 32 bits: the manual's has 16.
     Op from;
-    by_size(d.bytes(1), from, [&]<class From>(From) -> Handler {
+    by_size(std::min(d.bytes(1), d.bytes(0)), from, [&]<class From>(From) -> Handler {
       if constexpr (sizeof(From) > sizeof(To)) {
         return nullptr;
       } else {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "vmm/cpu/chain.h"
 #include "vmm/cpu/cpu.h"
 #include "vmm/cpu/decode.h"
 
@@ -21,20 +22,32 @@ unsigned offset_in_page(const uint8_t* host) {
   return static_cast<unsigned>(reinterpret_cast<uintptr_t>(host) & (kPageBytes - 1));
 }
 
-// Of a stale block: to the dispatcher, before this instruction.
-void leave_stale(Cpu& cpu, const Op* op) { stop(cpu, op, ExitReason::kNone); }
-
 uint64_t chunk_bits(unsigned offset, unsigned size) {
   const unsigned first = offset / 64;
   const unsigned last = std::min(offset + size - 1, kPageBytes - 1) / 64;
   return (~uint64_t{0} >> (63 - last)) & (~uint64_t{0} << first);
 }
 
+Block* fetch_failed(Cpu& cpu) {
+  if (cpu.memory.fetch_from_device) {
+    // Reads as FF FF: an undefined instruction.
+    cpu.exit.reason = ExitReason::kFault;
+    cpu.exit.fault = Fault::plain(kInvalidOpcode);
+  } else {
+    cpu.exit.reason = cpu.memory.host_failed ? ExitReason::kHostFailed : ExitReason::kFault;
+    cpu.exit.fault = cpu.memory.fault;
+  }
+  return nullptr;
+}
+
 void relocate(Op& op, unsigned offset, unsigned number) {
   op.offset = static_cast<uint16_t>(offset);
   op.number = static_cast<uint16_t>(number);
   const unsigned end = offset + op.length;
-  if (op.base == kBlockStart) op.disp += static_cast<int32_t>(end);
+  if (op.base == kBlockStart) {
+    // A displacement within a page of 2^31 wraps here, as no linker makes it: then the address is wrong by 2^32.
+    op.disp = static_cast<int32_t>(static_cast<uint32_t>(op.disp) + end);
+  }
   if ((op.flags & op_flag::kRelative) != 0) op.imm += end;
 }
 
@@ -98,7 +111,7 @@ void CodeCache::code_written(const uint8_t* host, unsigned size) {
     // All of them, the check before an instruction too.
     for (Op* op = b->ops;; ++op) {
       const bool last = op->length == 0 && op->number == b->instructions;
-      op->run = leave_stale;
+      make_stale(*op);
       if (last) break;
     }
     blocks_.erase(Key{b->host, b->mode});
@@ -110,17 +123,7 @@ void CodeCache::code_written(const uint8_t* host, unsigned size) {
 Block* CodeCache::find(Cpu& cpu, uint8_t mode) {
   const uint64_t linear = cpu.linear(kCs, cpu.rip);
   const uint8_t* host = cpu.memory.fetch(linear);
-  if (host == nullptr) {
-    if (cpu.memory.fetch_from_device) {
-      // Reads as FF FF: an undefined instruction.
-      cpu.exit.reason = ExitReason::kFault;
-      cpu.exit.fault = Fault::plain(kInvalidOpcode);
-    } else {
-      cpu.exit.reason = cpu.memory.host_failed ? ExitReason::kHostFailed : ExitReason::kFault;
-      cpu.exit.fault = cpu.memory.fault;
-    }
-    return nullptr;
-  }
+  if (host == nullptr) return fetch_failed(cpu);
   if (const auto found = blocks_.find(Key{host, mode}); found != blocks_.end()) {
     Block* const b = found->second;
     if (!b->crosses) return b;
@@ -135,7 +138,7 @@ Block* CodeCache::find(Cpu& cpu, uint8_t mode) {
 Block* CodeCache::make(Cpu& cpu, const uint8_t* host, uint8_t mode) {
   const unsigned room = kPageBytes - offset_in_page(host);
   const unsigned most = (mode & code_mode::kSingle) != 0 ? 1 : kMaxInstructions;
-  Op ops[2 * kMaxInstructions + 1];
+  Op ops[2 * kMaxInstructions + kTakenLink];
   size_t count = 0;
   unsigned offset = 0;
   unsigned instructions = 0;
@@ -157,7 +160,10 @@ Block* CodeCache::make(Cpu& cpu, const uint8_t* host, uint8_t mode) {
     ended = (d.op.flags & op_flag::kEnds) != 0;
   }
   if (instructions == 0) return make_crossing(cpu, host, mode);
-  ops[count++] = end_of_block(static_cast<uint16_t>(offset), static_cast<uint16_t>(instructions));
+  const bool relative = (ops[count - 1].flags & op_flag::kRelative) != 0;
+  const uint64_t target = ops[count - 1].imm;
+  ops[count++] = make_link(mode, host, offset, instructions, ended);
+  if (relative) ops[count++] = make_link(mode, host, target, instructions, true);
   decoded_ += instructions;
 
   Block& block = storage_.emplace_back();
@@ -178,12 +184,7 @@ Block* CodeCache::make_crossing(Cpu& cpu, const uint8_t* host, uint8_t mode) {
   uint8_t bytes[16] = {};
   std::memcpy(bytes, host, here);
   const uint8_t* rest = cpu.memory.fetch(linear + here);
-  if (rest == nullptr) {
-    cpu.exit.reason = ExitReason::kFault;
-    cpu.exit.fault =
-        cpu.memory.fetch_from_device ? Fault::plain(kInvalidOpcode) : cpu.memory.fault;
-    return nullptr;
-  }
+  if (rest == nullptr) return fetch_failed(cpu);
   std::memcpy(bytes + here, rest, kLongest - here);
   DecodedOp d;
   unsigned length = decode(bytes, kLongest, mode, d);
@@ -192,7 +193,7 @@ Block* CodeCache::make_crossing(Cpu& cpu, const uint8_t* host, uint8_t mode) {
   Block*& slot = blocks_[key];
   if (slot == nullptr) {
     slot = &storage_.emplace_back();
-    slot->ops = allocate(3);
+    slot->ops = allocate(2 + kTakenLink);
     slot->host = host;
     slot->mode = mode;
     slot->crosses = true;
@@ -211,7 +212,10 @@ Block* CodeCache::make_crossing(Cpu& cpu, const uint8_t* host, uint8_t mode) {
     *op++ = d.check;
   }
   *op++ = d.op;
-  *op = end_of_block(static_cast<uint16_t>(length), 1);
+  // Nothing is linked to what another page says.
+  const uint8_t unlinked = mode | code_mode::kSingle;
+  *op++ = make_link(unlinked, host, length, 1, (d.op.flags & op_flag::kEnds) != 0);
+  if ((d.op.flags & op_flag::kRelative) != 0) *op = make_link(unlinked, host, d.op.imm, 1, true);
   return &block;
 }
 

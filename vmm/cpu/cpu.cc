@@ -41,6 +41,7 @@ void Cpu::set_rflags(uint64_t value) {
   if (ac != controls().ac) {
     mmu().set_ac(ac);
     memory.flush();  // SMAP makes another kind of access of the supervisor's
+    memory.alignment_changed();
   }
   state.rflags = value;
   flags.set(value);

@@ -19,6 +19,8 @@
 
 namespace gnomon::vmm {
 
+struct Block;
+
 /// Why an executor came back.
 enum class ExitReason : uint8_t {
   kNone,
@@ -27,7 +29,7 @@ enum class ExitReason : uint8_t {
   kFault,        ///< an exception: `fault`; RIP is that of the instruction
   kTrap,         ///< a debug trap after an instruction (single step): RIP is that of the next one
   kDevice,       ///< between executor and handlers only: start the instruction again, on its own
-  kAttention,    ///< Cpu::attention was set: a device may want an interrupt
+  kAttention,    ///< Cpu::attention was set, and a branch or a string instruction's iteration was executed after that
   kBreakpoint,   ///< of a debugger, before the instruction at RIP
   kHostFailed,   ///< the host has no memory for the guest
 };
@@ -47,6 +49,15 @@ inline constexpr uint8_t kSingle = 16;   ///< blocks of one instruction
 inline constexpr uint8_t kReal = 32;     ///< real or virtual-8086 mode
 }  // namespace code_mode
 
+/// Where a block begins, for branches that find their way to it without the dispatcher.
+struct Jump {
+  uint64_t key = 0;      ///< linear address, xor Cpu::context
+  uint64_t epoch = 0;    ///< of MemoryPath; 0: nothing here
+  const Op* ops = nullptr;
+  Block* block = nullptr;
+  uint64_t instructions = 0;
+};
+
 class Cpu {
  public:
   /// Everything must outlive the processor.
@@ -64,7 +75,16 @@ class Cpu {
   uint64_t instructions = 0;  ///< executed so far
   Exit exit;
   ExitCounts exits;           ///< what the VMM was asked to do
-  bool attention = false;     ///< set by anyone: come back to the VMM at the end of this block
+  /// Set by anyone: come back to the VMM. It is looked at after branches and iterations of string instructions, so that where
+  /// it takes effect does not depend on how code is cut into blocks.
+  bool attention = false;
+
+  // Of the executor while it runs.
+  uint64_t until = 0;    ///< what `instructions` may become
+  uint64_t horizon = 0;  ///< no block is entered without the dispatcher that would end after it
+  uint64_t context = 0;  ///< mode and privilege, in the bits in which canonical addresses are all alike
+  Jump* jumps = nullptr; ///< kJumps of them
+  const Op* link = nullptr;  ///< the end of the block executed last, if it wants to know what follows it
 
   // Derived by mode_changed().
   std::array<uint64_t, 8> bases{};  ///< of segments, [kNoSegment] 0
@@ -118,6 +138,9 @@ class Cpu {
   uint64_t linear_of(const Op* op) const { return (bases[op->segment] + offset_of(op)) & linear_mask; }
   /// A linear address from a segment (a number of `bases`) and an offset.
   uint64_t linear(unsigned segment, uint64_t offset) const { return (bases[segment] + offset) & linear_mask; }
+
+  static constexpr size_t kJumps = 4096;
+  Jump& jump(uint64_t linear) const { return jumps[(linear ^ linear >> 12) & (kJumps - 1)]; }
 };
 
 /// May `bytes` from `offset` be accessed by way of this segment register, as far as the segment is concerned? (SDM vol. 3, 5.3
@@ -130,10 +153,21 @@ Fault segment_fault(unsigned segment);
 
 /// The next instruction of the block.
 inline void next(Cpu& cpu, const Op* op) { return op[1].run(cpu, op + 1); }
-/// To the dispatcher, at `rip` (masked by the caller): after a branch.
-inline void leave(Cpu& cpu, const Op* op, uint64_t rip) {
+/// To the dispatcher, at `rip`: after a branch, where the VMM may want to do something.
+inline void leave_to(Cpu& cpu, uint64_t rip) {
   cpu.rip = rip;
-  cpu.instructions += op->number + 1u;
+  if (cpu.attention) [[unlikely]] cpu.exit.reason = ExitReason::kAttention;
+}
+/// After a branch, at `rip` (masked by the caller): to the block there if it is known, or to the dispatcher.
+inline void leave(Cpu& cpu, const Op* op, uint64_t rip) {
+  const uint64_t done = cpu.instructions += op->number + 1u;
+  const Jump& j = cpu.jump(rip);
+  if (j.key == (rip ^ cpu.context) && j.epoch == cpu.memory.epoch() &&
+      done + j.instructions <= cpu.horizon && !cpu.attention) [[likely]] {
+    cpu.gpr[kBlockStart] = rip;
+    return j.ops->run(cpu, j.ops);
+  }
+  return leave_to(cpu, rip);
 }
 /// RIP of this instruction, and of the one after it (before truncation to the width of the code segment's IP).
 inline uint64_t rip_of(const Cpu& cpu, const Op* op) { return cpu.gpr[kBlockStart] + op->offset; }

@@ -89,9 +89,6 @@ struct DecodedOp {
 /// otherwise its length. What cannot be decoded, or is not implemented, becomes an op that raises #UD.
 unsigned decode(const uint8_t* bytes, unsigned available, uint8_t mode, DecodedOp& out);
 
-/// An op that leaves the block without doing anything: RIP is `offset` bytes from its start.
-Op end_of_block(uint16_t offset, uint16_t number);
-
 /// Handlers that several bindings share.
 namespace handlers {
 void undefined(Cpu& cpu, const Op* op);      ///< #UD

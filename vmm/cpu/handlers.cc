@@ -19,10 +19,6 @@ void check_segment(Cpu& cpu, const Op* op) {
 
 }  // namespace handlers
 
-namespace {
-void end(Cpu& cpu, const Op* op) { stop(cpu, op, ExitReason::kNone); }
-}  // namespace
-
 void fault(Cpu& cpu, const Op* op, const Fault& what) {
   cpu.exit.fault = what;
   stop(cpu, op, ExitReason::kFault);
@@ -33,14 +29,6 @@ void memory_fault(Cpu& cpu, const Op* op, bool stack) {
   cpu.exit.fault = cpu.memory.fault;
   if (cpu.exit.fault.non_canonical && stack) cpu.exit.fault.vector = kStackFault;
   stop(cpu, op, cpu.memory.host_failed ? ExitReason::kHostFailed : ExitReason::kFault);
-}
-
-Op end_of_block(uint16_t offset, uint16_t number) {
-  Op op;
-  op.run = end;
-  op.offset = offset;
-  op.number = number;
-  return op;
 }
 
 bool may_access(const Cpu& cpu, unsigned segment, uint64_t offset, unsigned bytes, bool write) {

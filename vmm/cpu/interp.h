@@ -2,9 +2,8 @@
 #ifndef VMM_CPU_INTERP_H_
 #define VMM_CPU_INTERP_H_
 
-#include <array>
 #include <cstdint>
-#include <memory>
+#include <vector>
 
 #include "absl/container/flat_hash_set.h"
 #include "vmm/cpu/code_cache.h"
@@ -18,7 +17,8 @@ class Interp {
  public:
   explicit Interp(CodeCache& code);
 
-  /// Runs until Cpu::instructions is `until`, or an exit before. The processor must not be halted.
+  /// Runs until Cpu::instructions is `until` exactly, or an exit before. The processor must not be halted.
+  /// Each iteration of a repeated string instruction counts as one instruction.
   void run(Cpu& cpu, uint64_t until);
 
   /// Linear addresses before which to stop (ExitReason::kBreakpoint); `skip_breakpoint` lets the next run begin at one.
@@ -26,19 +26,12 @@ class Interp {
   void skip_breakpoint() { skip_ = true; }
 
  private:
-  struct Known {
-    uint64_t linear = 0;
-    uint64_t epoch = 0;  // of MemoryPath; 0: nothing here
-    Block* block = nullptr;
-  };
-  static constexpr size_t kKnown = 4096;
-
   Block* find(Cpu& cpu, uint8_t mode);
+  Block* next_block(Cpu& cpu, bool alone);
   bool at_breakpoint(Cpu& cpu);
-  bool fetch_checked(Cpu& cpu);
 
   CodeCache& code_;
-  std::unique_ptr<std::array<Known, kKnown>> known_;
+  std::vector<Jump> jumps_;
   absl::flat_hash_set<uint64_t> breakpoints_;
   bool skip_ = false;
 };

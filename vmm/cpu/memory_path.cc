@@ -10,6 +10,7 @@ namespace gnomon::vmm {
 namespace {
 
 constexpr uint64_t kPageBytes = 4096;
+constexpr uint64_t kAlignmentMask = 1u << 18;  // CR0.AM
 
 unsigned bytes_in_page(uint64_t linear, unsigned size) {
   return static_cast<unsigned>(std::min<uint64_t>(size, kPageBytes - linear % kPageBytes));
@@ -48,8 +49,13 @@ bool MemoryPath::write_cr3(uint64_t value) {
 }
 
 bool MemoryPath::write_controls(uint64_t cr0, uint64_t cr4, uint64_t efer) {
+  const PagingRules before = mmu_.state().rules;
+  const uint64_t cr4_before = mmu_.controls().cr4;
   if (!mmu_.write_controls(cr0, cr4, efer)) return false;
-  flush();
+  // CR0.TS changes often, and changes nothing here.
+  if (before != mmu_.state().rules || cr4 != cr4_before) flush();
+  check_requests();
+  alignment_changed();
   if (observer_ != nullptr) observer_->controls_written(cr0, cr4, efer);
   return true;
 }
@@ -90,13 +96,27 @@ bool MemoryPath::failed(const Translation& t, uint64_t linear) {
   return false;
 }
 
+void MemoryPath::alignment_changed() {
+  const Controls& c = mmu_.controls();
+  const bool checks = user_ && c.ac && (c.cr0 & kAlignmentMask) != 0;
+  if (checks == checks_alignment_) return;
+  checks_alignment_ = checks;
+  flush();
+}
+
+bool MemoryPath::misaligned(uint64_t linear, unsigned size, Privilege by) {
+  if (!checks_alignment_ || by != Privilege::kUser || (linear & (size - 1)) == 0) return false;
+  fault = Fault::with_error(kAlignmentCheck, 0);
+  return true;
+}
+
 bool MemoryPath::refuse_device() {
   wants_device = true;
   return false;
 }
 
 void MemoryPath::keep(Entry& e, uint64_t linear, const Translation& t) {
-  if (exact_ || !t.cacheable || t.trapped) return;
+  if (exact_ || checks_alignment_ || !t.cacheable || t.trapped) return;
   e.tag = tag(linear);
   e.addend = reinterpret_cast<uintptr_t>(p2m_.host().at<uint8_t>(t.hpa)) - linear;
   if (t.size != PageSize::k4K || t.splintered) has_large_ = true;
@@ -111,6 +131,7 @@ Translation MemoryPath::translate(uint64_t linear, unsigned size, Access how, co
 }
 
 bool MemoryPath::load_slow(uint64_t linear, unsigned size, uint64_t& value, Access how) {
+  if (misaligned(linear, size, how.by())) [[unlikely]] return false;
   linear = wrap(linear);
   const unsigned here = bytes_in_page(linear, size);
   uint64_t low = 0;
@@ -150,6 +171,7 @@ bool MemoryPath::load_piece(uint64_t linear, unsigned size, uint64_t& value, Acc
 }
 
 bool MemoryPath::store_slow(uint64_t linear, unsigned size, uint64_t value, Privilege by) {
+  if (misaligned(linear, size, by)) [[unlikely]] return false;
   linear = wrap(linear);
   const unsigned here = bytes_in_page(linear, size);
   if (here == size) [[likely]] return store_piece(linear, size, value, by);

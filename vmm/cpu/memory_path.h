@@ -57,13 +57,14 @@ class MemoryPath {
   void set_user(bool user) {
     user_ = user;
     current_ = &tables_[user];
+    if (mmu_.controls().ac) [[unlikely]] alignment_changed();
   }
   bool user() const { return user_; }
   Privilege privilege() const { return user_ ? Privilege::kUser : Privilege::kSupervisor; }
   void set_exact(bool exact) { exact_ = exact; flush(); }
   bool exact() const { return exact_; }
-  void set_observer(MemoryObserver* observer) { observer_ = observer; }
   void set_devices_allowed(bool allowed) { devices_allowed_ = allowed; }
+  void set_observer(MemoryObserver* observer) { observer_ = observer; }
 
   // Each answers false and sets `fault` if the access faults; then nothing has changed (but accessed flags). Sizes are of
   // T: 1, 2, 4, 8 bytes; any alignment.
@@ -100,6 +101,15 @@ class MemoryPath {
     const Entry& e = current_->write[index(linear)];
     at = host(e, linear);
     return e.tag == tag(linear + sizeof(T) - 1);
+  }
+  /// The same for `bytes` bytes, all in one page; null: it does not know.
+  const uint8_t* plain_load(uint64_t linear, uint64_t bytes) const {
+    const Entry& e = current_->read[index(linear)];
+    return e.tag == tag(linear + bytes - 1) ? host(e, linear) : nullptr;
+  }
+  uint8_t* plain_store(uint64_t linear, uint64_t bytes) const {
+    const Entry& e = current_->write[index(linear)];
+    return e.tag == tag(linear + bytes - 1) ? host(e, linear) : nullptr;
   }
   /// Loads what a store to the same bytes will follow: faults as a store does.
   template <class T>
@@ -157,6 +167,9 @@ class MemoryPath {
   void invlpg(uint64_t linear);
   bool invpcid(InvpcidType type, uint64_t pcid, uint64_t linear);
 
+  /// After a change of RFLAGS.AC: alignment may be checked now.
+  void alignment_changed();
+
   /// Drops everything from the software TLB.
   void flush();
   /// After INVLPG.
@@ -191,6 +204,7 @@ class MemoryPath {
   bool store_slow(uint64_t linear, unsigned size, uint64_t value, Privilege by);
   bool store_piece(uint64_t linear, unsigned size, uint64_t value, Privilege by);
   bool failed(const Translation& t, uint64_t linear);
+  bool misaligned(uint64_t linear, unsigned size, Privilege by);
   bool refuse_device();
   void keep(Entry& e, uint64_t linear, const Translation& t);
   uint64_t wrap(uint64_t linear) const;
@@ -203,6 +217,7 @@ class MemoryPath {
   bool user_ = false;
   bool exact_ = false;
   bool devices_allowed_ = true;
+  bool checks_alignment_ = false;  // then the tables stay empty
   bool has_large_ = false;     // something in the tables is part of a large page
   uint64_t generation_ = 1;    // 1 to 4095
   uint64_t epoch_ = 1;

@@ -14,8 +14,7 @@ uint64_t ApicBus::destinations(uint8_t destination, bool logical) const {
   if (!logical && destination == 0xff) return everyone();
   uint64_t found = 0;
   for (unsigned cpu = 0; cpu < apics_.size(); ++cpu) {
-    const bool named =
-        logical ? apics_[cpu]->has_logical_address(destination) : destination == cpu;
+    const bool named = logical ? apics_[cpu]->has_logical_address(destination) : destination == cpu;
     if (named) found |= uint64_t{1} << cpu;
   }
   return found;

@@ -15,7 +15,13 @@ class LocalApic;
 /// Delivery modes of the interrupt command register, the local vector table and the redirection
 /// table (SDM vol. 3, 11.5.1 and 11.6.1).
 enum class DeliveryMode : uint8_t {
-  kFixed = 0, kLowestPriority = 1, kSmi = 2, kNmi = 4, kInit = 5, kStartup = 6, kExtInt = 7,
+  kFixed = 0,
+  kLowestPriority = 1,
+  kSmi = 2,
+  kNmi = 4,
+  kInit = 5,
+  kStartup = 6,
+  kExtInt = 7,
 };
 
 struct ApicMessage {

@@ -58,11 +58,10 @@ absl::StatusOr<std::unique_ptr<DiskImage>> DiskImage::open(const std::string& pa
   if (fstat(descriptor, &about) != 0) {
     status = cannot_open(path, errno);
   } else if (!S_ISREG(about.st_mode)) {
-    status = absl::InvalidArgumentError(
-        absl::StrFormat("disk image %s: not a regular file", path));
+    status = absl::InvalidArgumentError(absl::StrFormat("disk image %s: not a regular file", path));
   } else if (about.st_size <= 0) {
-    status = absl::InvalidArgumentError(absl::StrFormat(
-        "disk image %s: empty; a disk has at least one sector of 512 bytes", path));
+    status = absl::InvalidArgumentError(
+        absl::StrFormat("disk image %s: empty; a disk has at least one sector of 512 bytes", path));
   }
   if (!status.ok()) {
     close(descriptor);
@@ -82,9 +81,8 @@ DiskImage::DiskImage(std::string path, int descriptor, uint64_t file_bytes, bool
 DiskImage::~DiskImage() { close(descriptor_); }
 
 absl::Status DiskImage::failure(absl::string_view what, uint64_t sector, int error) const {
-  return absl::ErrnoToStatus(
-      error, absl::StrFormat("disk image %s: %s sector %d (byte offset %d)", path_, what, sector,
-                             sector * kSectorBytes));
+  return absl::ErrnoToStatus(error, absl::StrFormat("disk image %s: %s sector %d (byte offset %d)",
+                                                    path_, what, sector, sector * kSectorBytes));
 }
 
 absl::Status DiskImage::read(uint64_t sector, absl::Span<uint8_t> bytes) const {

@@ -9,8 +9,14 @@ namespace gnomon::vmm {
 namespace {
 
 enum : uint16_t {
-  kSignature = 0x00, kVersion = 0x01, kUuid = 0x02, kRamSize = 0x03, kProcessors = 0x05,
-  kMostProcessors = 0x0f, kDirectory = 0x19, kFirstFile = 0x20,
+  kSignature = 0x00,
+  kVersion = 0x01,
+  kUuid = 0x02,
+  kRamSize = 0x03,
+  kProcessors = 0x05,
+  kMostProcessors = 0x0f,
+  kDirectory = 0x19,
+  kFirstFile = 0x20,
 };
 
 using Bytes = std::vector<uint8_t>;

@@ -37,9 +37,7 @@ uint8_t IdeChannel::read_byte(uint64_t offset) {
   switch (which) {
     case IdeDrive::kData: return static_cast<uint8_t>(drive->read_data());
     case IdeDrive::kErrorFeatures: return drive->error();
-    case IdeDrive::kStatusCommand:
-      drive->clear_interrupt();
-      return status();
+    case IdeDrive::kStatusCommand: drive->clear_interrupt(); return status();
     default: return drive->read_register(which, (control_ & kHighOrder) != 0);
   }
 }

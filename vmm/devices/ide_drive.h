@@ -19,7 +19,14 @@ class IdeDrive {
  public:
   /// Command block registers, by offset from the base port.
   enum Register : uint8_t {
-    kData, kErrorFeatures, kCount, kLbaLow, kLbaMid, kLbaHigh, kDevice, kStatusCommand,
+    kData,
+    kErrorFeatures,
+    kCount,
+    kLbaLow,
+    kLbaMid,
+    kLbaHigh,
+    kDevice,
+    kStatusCommand,
   };
 
   IdeDrive(std::unique_ptr<DiskImage> image, unsigned number);
@@ -77,12 +84,12 @@ class IdeDrive {
 
   Transfer transfer_ = Transfer::kNone;
   Addressing addressing_ = Addressing::kLba28OrChs;
-  uint64_t sector_ = 0;      // next on the medium
-  uint32_t left_ = 0;        // sectors after the current block
-  uint32_t block_ = 0;       // sectors of the current block
-  unsigned per_block_ = 1;   // sectors of a full block
+  uint64_t sector_ = 0;     // next on the medium
+  uint32_t left_ = 0;       // sectors after the current block
+  uint32_t block_ = 0;      // sectors of the current block
+  unsigned per_block_ = 1;  // sectors of a full block
   std::vector<uint8_t> buffer_;
-  size_t at_ = 0;            // of the next byte of the buffer
+  size_t at_ = 0;  // of the next byte of the buffer
   std::string trouble_;
 };
 

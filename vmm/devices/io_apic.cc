@@ -43,8 +43,8 @@ void IoApic::serve(unsigned pin) {
   message.logical = (entry & kLogical) != 0;
   message.destination = static_cast<uint8_t>(entry >> 56);
   message.level = level;
-  const bool maskable = message.mode == DeliveryMode::kFixed ||
-                        message.mode == DeliveryMode::kLowestPriority;
+  const bool maskable =
+      message.mode == DeliveryMode::kFixed || message.mode == DeliveryMode::kLowestPriority;
   if (!maskable) message.level = false;
   if (bus_->deliver(message) && level && maskable) entry |= kRemoteIrr;
 }

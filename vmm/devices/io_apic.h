@@ -10,8 +10,8 @@
 
 namespace gnomon::vmm {
 
-/// Intel 82093AA I/O APIC (data sheet 290566), version 0x11 with 24 pins. The window register is only
-/// accessed as a whole; accesses to a part of it read zero and write nothing.
+/// Intel 82093AA I/O APIC (data sheet 290566), version 0x11 with 24 pins. The window register is
+/// only accessed as a whole; accesses to a part of it read zero and write nothing.
 class IoApic : public IoHandler {
  public:
   static constexpr uint64_t kBase = 0xfec0'0000;

@@ -34,18 +34,18 @@ absl::Status IoBus::add(uint64_t base, uint64_t bytes, IoHandler& handler) {
   const bool meets_previous = next != regions_.begin() && last_of(next[-1]) >= base;
   if (meets_next || meets_previous) {
     const Region& other = meets_next ? *next : next[-1];
-    return absl::AlreadyExistsError(
-        absl::StrFormat("device region 0x%x..0x%x overlaps 0x%x..0x%x", base, last_of(added),
-                        other.base, last_of(other)));
+    return absl::AlreadyExistsError(absl::StrFormat("device region 0x%x..0x%x overlaps 0x%x..0x%x",
+                                                    base, last_of(added), other.base,
+                                                    last_of(other)));
   }
   regions_.insert(next, added);
   return absl::OkStatus();
 }
 
 const IoBus::Region* IoBus::find(uint64_t address) const {
-  const auto after = std::upper_bound(
-      regions_.begin(), regions_.end(), address,
-      [](uint64_t wanted, const Region& region) { return wanted < region.base; });
+  const auto after =
+      std::upper_bound(regions_.begin(), regions_.end(), address,
+                       [](uint64_t wanted, const Region& region) { return wanted < region.base; });
   if (after == regions_.begin() || last_of(after[-1]) < address) return nullptr;
   return &after[-1];
 }

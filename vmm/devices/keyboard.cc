@@ -14,9 +14,11 @@ constexpr uint8_t kLeftShift = 0x2a, kLeftControl = 0x1d, kBreak = 0x80;
 
 // Key position by scan code of set 1 from 1 on: what it gives alone and with shift.
 constexpr char kPlain[] =
-    "\x1b" "1234567890-=\b\tqwertyuiop[]\r\0asdfghjkl;'`\0\\zxcvbnm,./\0*\0 ";
+    "\x1b"
+    "1234567890-=\b\tqwertyuiop[]\r\0asdfghjkl;'`\0\\zxcvbnm,./\0*\0 ";
 constexpr char kShifted[] =
-    "\x1b" "!@#$%^&*()_+\b\tQWERTYUIOP{}\r\0ASDFGHJKL:\"~\0|ZXCVBNM<>?\0*\0 ";
+    "\x1b"
+    "!@#$%^&*()_+\b\tQWERTYUIOP{}\r\0ASDFGHJKL:\"~\0|ZXCVBNM<>?\0*\0 ";
 static_assert(sizeof kPlain == sizeof kShifted);
 
 using Keys = absl::InlinedVector<uint8_t, 4>;

@@ -9,10 +9,27 @@ namespace {
 constexpr uint64_t kDefaultBase = 0xfee0'0000;
 
 enum : uint32_t {
-  kId = 0x20, kVersion = 0x30, kTpr = 0x80, kApr = 0x90, kPpr = 0xa0, kEoi = 0xb0, kRrd = 0xc0,
-  kLdr = 0xd0, kDfr = 0xe0, kSvr = 0xf0, kIsr = 0x100, kTmr = 0x180, kIrr = 0x200, kEsr = 0x280,
-  kIcrLow = 0x300, kIcrHigh = 0x310, kLvt = 0x320, kLvtEnd = 0x380, kInitialCount = 0x380,
-  kCurrentCount = 0x390, kDivide = 0x3e0,
+  kId = 0x20,
+  kVersion = 0x30,
+  kTpr = 0x80,
+  kApr = 0x90,
+  kPpr = 0xa0,
+  kEoi = 0xb0,
+  kRrd = 0xc0,
+  kLdr = 0xd0,
+  kDfr = 0xe0,
+  kSvr = 0xf0,
+  kIsr = 0x100,
+  kTmr = 0x180,
+  kIrr = 0x200,
+  kEsr = 0x280,
+  kIcrLow = 0x300,
+  kIcrHigh = 0x310,
+  kLvt = 0x320,
+  kLvtEnd = 0x380,
+  kInitialCount = 0x380,
+  kCurrentCount = 0x390,
+  kDivide = 0x3e0,
 };
 
 constexpr uint32_t kVersionValue = 0x14 | 5 << 16;  // integrated; six local entries

@@ -72,12 +72,12 @@ class LocalApic {
   VectorSet requested_, in_service_, level_;  // IRR, ISR, TMR
   bool pending_ = false;
   uint8_t task_priority_ = 0;
-  uint32_t logical_ = 0;      // LDR
-  uint32_t format_ = 0;       // DFR
-  uint32_t spurious_ = 0;     // SVR
-  uint32_t errors_ = 0;       // ESR as last latched
+  uint32_t logical_ = 0;   // LDR
+  uint32_t format_ = 0;    // DFR
+  uint32_t spurious_ = 0;  // SVR
+  uint32_t errors_ = 0;    // ESR as last latched
   uint32_t new_errors_ = 0;
-  uint32_t command_ = 0;      // ICR, low and high
+  uint32_t command_ = 0;  // ICR, low and high
   uint32_t command_to_ = 0;
   std::array<uint32_t, kLocals> locals_{};
   bool lint0_ = false;

@@ -15,7 +15,8 @@ namespace gnomon::vmm {
 /// The byte at 0xcf9 is the reset control register of the PIIX3: writing bit 2 resets.
 class PciHost : public IoHandler {
  public:
-  explicit PciHost(std::function<void()> reset_machine) : reset_machine_(std::move(reset_machine)) {}
+  explicit PciHost(std::function<void()> reset_machine)
+      : reset_machine_(std::move(reset_machine)) {}
   void reset() { address_ = 0, reset_control_ = 0; }
   uint64_t io_read(const IoAccess& access) override;
   void io_write(const IoAccess& access, uint64_t value) override;

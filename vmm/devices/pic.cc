@@ -78,8 +78,8 @@ void PicChip::write(bool a0, uint8_t value) {
 
 void PicChip::set_level_triggered(uint8_t levels) {
   level_triggered_ = levels & level_capable_;
-  p_.requests = static_cast<uint8_t>((p_.requests & ~level_triggered_) |
-                                     (lines_ & level_triggered_));
+  p_.requests =
+      static_cast<uint8_t>((p_.requests & ~level_triggered_) | (lines_ & level_triggered_));
 }
 
 // LTIM (bit 3) has no effect: the edge/level control registers take its place.

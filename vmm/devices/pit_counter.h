@@ -41,11 +41,11 @@ class PitCounter {
   uint8_t access_ = kLow | kHigh;
   bool bcd_ = false;
   bool gate_ = true;
-  bool running_ = false;     // counting, or held only by the gate
-  bool null_count_ = true;   // nothing loaded since the control word, or a new count waits
-  uint32_t count_ = 0x10000; // what counting began with, 1 to 65536
-  uint64_t start_ = 0;       // tick at which counting began
-  uint64_t held_ = 0;        // ticks counted before the gate closed
+  bool running_ = false;      // counting, or held only by the gate
+  bool null_count_ = true;    // nothing loaded since the control word, or a new count waits
+  uint32_t count_ = 0x10000;  // what counting began with, 1 to 65536
+  uint64_t start_ = 0;        // tick at which counting began
+  uint64_t held_ = 0;         // ticks counted before the gate closed
   // Modes 2 and 3 take a new count at the end of the period: then.
   uint32_t next_count_ = 0;
   uint64_t switch_at_ = kNever;

@@ -11,20 +11,32 @@ namespace gnomon::vmm {
 namespace {
 
 enum : uint8_t {
-  kSeconds = 0, kSecondsAlarm = 1, kMinutes = 2, kMinutesAlarm = 3, kHours = 4, kHoursAlarm = 5,
-  kWeekday = 6, kDay = 7, kMonth = 8, kYear = 9, kA = 10, kB = 11, kC = 12, kD = 13,
+  kSeconds = 0,
+  kSecondsAlarm = 1,
+  kMinutes = 2,
+  kMinutesAlarm = 3,
+  kHours = 4,
+  kHoursAlarm = 5,
+  kWeekday = 6,
+  kDay = 7,
+  kMonth = 8,
+  kYear = 9,
+  kA = 10,
+  kB = 11,
+  kC = 12,
+  kD = 13,
   kCentury = 0x32,
 };
 
-constexpr uint8_t kUip = 0x80;                                             // A
-constexpr uint8_t kSet = 0x80, kBinary = 0x04, k24Hours = 0x02;            // B
-constexpr uint8_t kIrqf = 0x80, kPf = 0x40, kAf = 0x20, kUf = 0x10;        // C; enables of B alike
-constexpr uint8_t kPm = 0x80;                                              // hours
+constexpr uint8_t kUip = 0x80;                                       // A
+constexpr uint8_t kSet = 0x80, kBinary = 0x04, k24Hours = 0x02;      // B
+constexpr uint8_t kIrqf = 0x80, kPf = 0x40, kAf = 0x20, kUf = 0x10;  // C; enables of B alike
+constexpr uint8_t kPm = 0x80;                                        // hours
 constexpr uint64_t kUipNs = 244'000;
 
 bool is_time(uint8_t index) {
-  return index == kSeconds || index == kMinutes || (index >= kHours && index != kHoursAlarm && index <= kYear) ||
-         index == kCentury;
+  return index == kSeconds || index == kMinutes ||
+         (index >= kHours && index != kHoursAlarm && index <= kYear) || index == kCentury;
 }
 
 bool divider_held(uint8_t a) { return (a & 0x60) == 0x60; }
@@ -51,10 +63,8 @@ Rtc::Rtc(Clock& clock, const Options& options, IrqLine irq)
   fill_memory();
 }
 
-// The clock goes on: it has a battery.
+// The clock goes on: it has a battery. A time that was being set is forgotten.
 void Rtc::reset() {
-  settle();
-  if (is_set()) take_time();
   fill_memory();
   index_ = 0;
   settled_ns_ = clock_->now();
@@ -72,7 +82,8 @@ void Rtc::fill_memory() {
   cells_[kA] = 0x26;
   cells_[kB] = k24Hours;
   cells_[kD] = 0x80;  // the battery is good
-  cells_[0x12] = static_cast<uint8_t>((options_.disks > 0 ? 0xf0 : 0) | (options_.disks > 1 ? 0x0f : 0));
+  cells_[0x12] =
+      static_cast<uint8_t>((options_.disks > 0 ? 0xf0 : 0) | (options_.disks > 1 ? 0x0f : 0));
   cells_[0x14] = 0x06;  // a coprocessor and a pointing device connector, 80-column colour display
   put16(0x15, 640);
   const uint64_t mib = uint64_t{1} << 20, below_hole = uint64_t{3} << 30;
@@ -243,12 +254,12 @@ void Rtc::write_cell(uint8_t index, uint8_t value) {
   if (index == kA) value &= 0x7f;
   if (index == kB && (value & kSet) != 0) value &= static_cast<uint8_t>(~kUf);  // SET clears UIE
   cells_[index] = value;
-  if (is_set()) return;
   if (was_held && !divider_held(cells_[kA])) {
     // The divider starts anew: the first update comes half a second later.
     start_seconds_ = seconds_at(clock_->now());
     start_ns_ = clock_->now() - kNsPerSecond / 2;
   }
+  if (is_set()) return;
   // A change of the data mode or the hour format alone changes how the same bytes are read.
   if (was_set || is_time(index)) take_time();
 }

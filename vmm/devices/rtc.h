@@ -15,8 +15,8 @@ namespace gnomon::vmm {
 class Rtc : public PortDevice {
  public:
   struct Options {
-    uint64_t seconds = 0;        ///< Unix time at power-on
-    uint64_t memory_bytes = 0;   ///< RAM, as bytes 0x15 to 0x5d report it
+    uint64_t seconds = 0;       ///< Unix time at power-on
+    uint64_t memory_bytes = 0;  ///< RAM, as bytes 0x15 to 0x5d report it
     unsigned disks = 0;
   };
 
@@ -29,7 +29,7 @@ class Rtc : public PortDevice {
   static constexpr uint64_t kNone = ~uint64_t{0};
 
   void fill_memory();
-  bool is_set() const;          // the guest is setting the time
+  bool is_set() const;  // the guest is setting the time
   uint64_t seconds_at(uint64_t ns) const;
   uint64_t next_alarm(uint64_t after) const;
   uint8_t encode(unsigned value) const;

@@ -15,14 +15,14 @@
 
 namespace gnomon::vmm {
 
-/// As QEMU's isa-debug-exit: writing v ends the machine with status (v << 1) | 1.
+/// The debug-exit port: writing v ends the machine with status v.
 class DebugExit : public IoHandler {
  public:
   static constexpr uint16_t kPort = 0xf4, kPorts = 4;
   explicit DebugExit(MachineControl& control) : control_(&control) {}
   uint64_t io_read(const IoAccess&) override { return 0; }
   void io_write(const IoAccess&, uint64_t value) override {
-    control_->request_exit(static_cast<int>(static_cast<uint32_t>(value) << 1 | 1));
+    control_->request_exit(static_cast<int>(value));
   }
 
  private:

@@ -116,8 +116,8 @@ void MachineImpl::handle_exit(Processor& p) {
   switch (exit.reason) {
     case ExitReason::kNone:
     case ExitReason::kBudget:
-    case ExitReason::kAttention:
     case ExitReason::kDevice:
+    case ExitReason::kAttention:
       return;
     case ExitReason::kInstruction:
       note_exit(cpu, 0x1000u + exit.op->code);

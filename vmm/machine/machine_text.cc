@@ -39,6 +39,14 @@ std::string MachineImpl::registers_text(unsigned number) const {
   return text;
 }
 
-std::vector<ExitCount> MachineImpl::exit_counts() const { return {}; }
+std::vector<ExitCount> MachineImpl::exit_counts() const {
+  ExitCounts sum;
+  for (const auto& p : processors_) sum += p->cpu->exits;
+  std::vector<ExitCount> rows;
+  for (const ExitClassInfo& row : exit_class_table()) {
+    rows.push_back({row.name, row.description, sum[row.id]});
+  }
+  return rows;
+}
 
 }  // namespace gnomon::vmm

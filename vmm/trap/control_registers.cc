@@ -15,8 +15,6 @@ constexpr uint64_t kCr4Writable = cr4::kPSE | cr4::kPAE | cr4::kPGE | cr4::kPCID
                                   cr4::kPKE | control::kTSD | control::kDE | control::kPCE | control::kOSFXSR |
                                   control::kOSXMMEXCPT | control::kUMIP | control::kFSGSBASE;
 // Those that the software TLB depends on.
-constexpr uint64_t kCr0Paging = cr0::kPE | cr0::kPG | cr0::kWP;
-constexpr uint64_t kCr4Paging = cr4::kPSE | cr4::kPAE | cr4::kPGE | cr4::kPCIDE | cr4::kSMEP | cr4::kSMAP | cr4::kPKE;
 
 constexpr uint16_t kHostCr0 = 0x33;  // what SMSW shows of a host: ET, NE, MP, PE
 
@@ -50,9 +48,7 @@ bool write_cr3(Instruction& in, uint64_t value) {
   Cpu& cpu = in.cpu;
   constexpr uint64_t kNoFlush = cr3::kNoFlush;
   if ((value & kNoFlush) != 0 && (cpu.controls().cr4 & cr4::kPCIDE) == 0) return general_protection(cpu);
-  if (!cpu.mmu().write_cr3(value)) return general_protection(cpu);
-  cpu.memory.flush();
-  return true;
+  return cpu.memory.write_cr3(value) || general_protection(cpu);
 }
 
 bool write_cr8(Instruction& in, uint64_t value) {
@@ -65,17 +61,11 @@ bool write_cr8(Instruction& in, uint64_t value) {
 }  // namespace
 
 bool set_controls(Cpu& cpu, uint64_t cr0, uint64_t cr4, uint64_t efer) {
-  const Controls before = cpu.controls();
   if (!long_mode_change_allowed(cpu, cr0, efer)) return false;
-  if (!cpu.mmu().write_controls(cr0, cr4, efer)) return false;
+  if (!cpu.memory.write_controls(cr0, cr4, efer)) return false;
   const Controls& after = cpu.controls();
-  const bool mode = ((before.cr0 ^ after.cr0) & cr0::kPE) != 0 || ((before.efer ^ after.efer) & efer::kLMA) != 0;
   if ((after.cr0 & cr0::kPE) == 0) cpu.set_cpl(0);
-  if (mode) cpu.mode_changed();
-  if (((before.cr0 ^ after.cr0) & kCr0Paging) != 0 || ((before.cr4 ^ after.cr4) & kCr4Paging) != 0 ||
-      before.efer != after.efer) {
-    cpu.memory.flush();
-  }
+  cpu.mode_changed();
   return true;
 }
 

@@ -10,8 +10,7 @@ bool invalidate_page(Instruction& in) {
   if (!in.in_memory()) return undefined(cpu);
   const uint64_t linear = cpu.linear_of(&in.op);
   if (cpu.code64() && !canonical(cpu, linear)) return true;  // nothing can be cached for it
-  cpu.mmu().invlpg(Gva(linear));
-  cpu.memory.invalidate(linear);
+  cpu.memory.invlpg(linear);
   return true;
 }
 
@@ -22,8 +21,7 @@ bool invalidate_context(Instruction& in) {
   uint64_t address = 0;
   if (!load_operand(in, 0, 8, pcid) || !load_operand(in, 8, 8, address)) return false;
   if (type > 3) return general_protection(cpu);
-  if (!cpu.mmu().invpcid(static_cast<InvpcidType>(type), pcid, Gva(address))) return general_protection(cpu);
-  cpu.memory.flush();
+  if (!cpu.memory.invpcid(static_cast<InvpcidType>(type), pcid, address)) return general_protection(cpu);
   return true;
 }
 

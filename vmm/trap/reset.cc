@@ -18,10 +18,10 @@ void reset_processor(Cpu& cpu) {
   // Paging goes first, as long mode is left only with it.
   const Controls c = cpu.controls();
   if ((c.cr0 & cr0::kPG) != 0) {
-    cpu.mmu().write_controls(c.cr0 & ~cr0::kPG, c.cr4 & ~cr4::kPCIDE, c.efer);
+    cpu.memory.write_controls(c.cr0 & ~cr0::kPG, c.cr4 & ~cr4::kPCIDE, c.efer);
   }
-  cpu.mmu().write_controls(kCr0, 0, 0);
-  cpu.mmu().write_cr3(0);
+  cpu.memory.write_controls(kCr0, 0, 0);
+  cpu.memory.write_cr3(0);
   cpu.mmu().write_pkru(0);
   // The counter goes on, but what a processor was told of it is forgotten.
   cpu.restore(s);

@@ -9,7 +9,7 @@ namespace gnomon::vmm::trap {
 namespace {
 
 // What a processor without UMIP shows at level 3 are the tables of the host: these, when the host is made up.
-constexpr TableRegister kHostGdt{0xfffffe0000001000, 0x7f};
+constexpr TableRegister kHostGdt{0xfffffe0000048000, 0x7f};
 constexpr TableRegister kHostIdt{0xfffffe0000000000, 0xfff};
 constexpr uint16_t kHostTask = 0x40, kHostLocal = 0;
 

@@ -44,7 +44,11 @@ enum class Emulated : uint8_t {
   kShutdown,  ///< triple fault: the processor has stopped
 };
 
-/// Emulates the sensitive instruction at RIP that `op` is (ExitReason::kInstruction).
+/// Emulates the sensitive instruction at RIP that `op` is (ExitReason::kInstruction): `op` as a block of code holds it, so
+/// that a RIP-relative operand counts from Cpu::gpr[kBlockStart].
+/// After it, CpuState::interrupt_shadow says whether the *next* instruction is shadowed: who runs that one, clears it. With
+/// RFLAGS.TF set before it, the single-step trap is delivered as well. When the host has no memory for the guest
+/// (MemoryPath::host_failed), what it answers is of no use.
 Emulated emulate(Cpu& cpu, const Op& op, TrapEnvironment& environment, const TrapPolicy& policy);
 
 /// What is delivered through the guest's interrupt table.
@@ -62,9 +66,10 @@ struct Event {
   uint64_t cr2 = 0;
 };
 
-/// Delivers an event: through the vector table in real mode, else through the IDT, with the switch of stacks that
+/// Delivers an event, which wakes a processor that is halted: through the vector table in real mode, else through the IDT, with the switch of stacks that
 /// the gate and the TSS call for. Faults on the way are delivered in its place as the manual combines them (SDM vol. 3, table
-/// 6-5): kShutdown if that ends in a triple fault; otherwise kDone.
+/// 6-5): kShutdown if that ends in a triple fault; otherwise kDone. A #DB that is a kTrap sets DR6.BS; an NMI
+/// (kInterrupt with vector 2) holds off others until IRET.
 Emulated deliver(Cpu& cpu, const Event& event);
 inline Emulated deliver(Cpu& cpu, const Fault& f) {
   return deliver(cpu, Event{Event::Kind::kFault, f.vector, f.has_error, f.error, f.cr2});

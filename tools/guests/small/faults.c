@@ -81,7 +81,8 @@ static void check_opcodes(void) {
   write_cr0((read_cr0() & ~(uintptr_t)kCr0Emulation) | kCr0NumericError);
 
   static const uint16_t divide_unmasked = 0x37b;
-  __asm__ volatile("fninit; fldcw %0; fld1; fldz; fdivrp" : : "m"(divide_unmasked));
+  static const uint32_t zero = 0;
+  __asm__ volatile("fninit; fldcw %0; fld1; fdivs %1" : : "m"(divide_unmasked), "m"(zero));
   PROVOKE("fwait", 0);
   check(saw_fault(kFloat, 0), "16: fwait after a division by zero is a fault");
   __asm__ volatile("fninit");
