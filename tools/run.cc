@@ -11,9 +11,12 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "gnomon/traces/trace_writer.h"
+#include "gnomon/version.h"
 #include "gnomon/vmm/machine.h"
 #include "tools/commands.h"
 #include "tools/console.h"
+#include "tools/copy_trace.h"
 #include "tools/json_text.h"
 #include "tools/output.h"
 #include "tools/signals.h"
@@ -31,6 +34,9 @@ using vmm::RunEnd;
 
 /// Guest instructions between two looks at standard input.
 constexpr uint64_t kSlice = 1'000'000;
+/// Of --record: the level of compression, and the TLBs unless --tlb says otherwise.
+constexpr int kRecordLevel = 9;
+constexpr absl::string_view kRecordTlb = "zen4";
 /// What is kept of the console for --json.
 constexpr size_t kMostConsole = 4u << 20;
 
@@ -141,6 +147,11 @@ RunEnd run_machine(Machine& machine, Console& console, uint64_t limit, bool& end
   }
 }
 
+/// What the board has to say of its disks.
+void print_notes(Machine& machine) {
+  for (const std::string& note : machine.board().notes()) print_warning(note);
+}
+
 Json to_json(Machine& machine, const RunEnd& end, const Output& output) {
   Json counters = Json::object();
   const Counters c = machine.counters();
@@ -191,6 +202,19 @@ absl::StatusOr<int> run_guest(const Arguments& a) {
   if (!options.ok()) return options.status();
   const auto limit = a.count("--limit");
   if (!limit.ok()) return limit.status();
+  std::unique_ptr<TraceWriter> trace;
+  if (a.given("--record")) {
+    TraceInfo about;
+    about.program = absl::StrCat(options->load.image, options->load.command_line.empty() ? "" : " ",
+                                 options->load.command_line);
+    about.recorder = absl::StrCat("gnomon ", version());
+    about.guest = true;
+    auto writer = create_trace({a.text("--record"), "gtrace", kRecordLevel}, about);
+    if (!writer.ok()) return writer.status();
+    trace = *std::move(writer);
+    options->trace = trace.get();
+    if (!a.given("--tlb")) options->tlb = std::string(kRecordTlb);
+  }
   Output output;
   output.keep = json;
   options->board.console_output = [&](absl::string_view bytes) { output.take(bytes); };
@@ -205,6 +229,7 @@ absl::StatusOr<int> run_guest(const Arguments& a) {
     (*machine)->set_observer(log.get());
   }
   if (!quiet) print_message((*machine)->guest().description);
+  if (!quiet) print_notes(**machine);
 
   bool ended_by_user = false;
   RunEnd end;
@@ -215,6 +240,10 @@ absl::StatusOr<int> run_guest(const Arguments& a) {
   }
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
   if (output.failed) return kFailure;
+  if (trace != nullptr) {
+    if (absl::Status s = (*machine)->finish_trace(); !s.ok()) return s;
+    if (absl::Status s = trace->finish(); !s.ok()) return s;
+  }
   if (log != nullptr && !events.flush()) {
     return absl::InternalError(absl::StrCat(a.text("--events"), ": cannot write all of it; is the disk full?"));
   }
@@ -258,6 +287,7 @@ constexpr OptionSpec kRunOptions[] = {
     {"--limit", 0, "N", "0", "stop after the guest time of N instructions; 0: no limit"},
     {"--stats", 0, "", "", "at the end, print what was counted on standard error"},
     {"--events", 0, "FILE", "", "write a line for each exit to the VMM"},
+    {"--record", 0, "FILE", "", "write what the guest does as a .gtrace, which replays to the same counts; models --tlb (zen4 if off)"},
     {"--screen", 0, "", "", "at the end, print the text screen"},
     {"--naive", 0, "", "", "trap only what traps on a processor at privilege level 3 (docs/virtualization-holes.md)"},
     {"--audit", 0, "", "", "check the backend's tables after every exit; slow"},
