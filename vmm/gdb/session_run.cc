@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "vmm/cpu/cpu.h"
 #include "vmm/gdb/packet.h"
 #include "vmm/gdb/session.h"
 #include "vmm/monitor/guest_view.h"

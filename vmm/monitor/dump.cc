@@ -8,6 +8,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/strip.h"
 #include "gnomon/memory/bytes.h"
 #include "vmm/cpu/cpu.h"
 #include "vmm/monitor/context.h"

@@ -2,6 +2,7 @@
 #include "gnomon/vmm/monitor.h"
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "vmm/monitor/context.h"
