@@ -18,6 +18,7 @@ std::vector<std::string> price_words();  ///< "exit=" and so on
 std::vector<std::string> guest_words();  ///< "thp=" and so on
 std::vector<std::string> sweep_words();  ///< "slice=" and so on
 std::vector<std::string> page_words();
+std::vector<std::string> gdb_register_words();
 std::vector<std::string> format_words();  ///< that are read
 std::vector<std::string> output_words();  ///< formats that are written
 std::vector<std::string> pattern_words();
