@@ -127,6 +127,7 @@ absl::Status MachineImpl::add_processor(unsigned number) {
   p->cpu->memory.set_exact(models_tlb);
   p->interp = std::make_unique<Interp>(code_);
   reset_processor(*p->cpu);
+  p->mmu->state().counters = Counters{};  // which counts nothing
   p->cpu->state.waits_for_startup = number != 0;
   processors_.push_back(std::move(p));
   return absl::OkStatus();
