@@ -11,9 +11,13 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "gnomon/traces/trace_writer.h"
+#include "gnomon/version.h"
 #include "gnomon/vmm/machine.h"
 #include "tools/commands.h"
 #include "tools/console.h"
+#include "tools/debugging.h"
+#include "tools/copy_trace.h"
 #include "tools/json_text.h"
 #include "tools/output.h"
 #include "tools/signals.h"
@@ -31,6 +35,9 @@ using vmm::RunEnd;
 
 /// Guest instructions between two looks at standard input.
 constexpr uint64_t kSlice = 1'000'000;
+/// Of --record: the level of compression, and the TLBs unless --tlb says otherwise.
+constexpr int kRecordLevel = 9;
+constexpr absl::string_view kRecordTlb = "zen4";
 /// What is kept of the console for --json.
 constexpr size_t kMostConsole = 4u << 20;
 
@@ -117,28 +124,44 @@ absl::string_view name_of_end(RunEnd::Reason reason) {
 }
 
 /// The machine until it ends, or the user ends it, or it has run for `limit` instructions (0: without limit).
-RunEnd run_machine(Machine& machine, Console& console, uint64_t limit, bool& ended_by_user) {
+RunEnd run_machine(Machine& machine, Console& console, Debugging& debugging, uint64_t limit,
+                   bool& ended_by_user) {
   uint64_t run = 0;
   while (true) {
     const uint64_t slice = limit == 0 ? kSlice : std::min(kSlice, limit - run);
     if (slice == 0) return RunEnd{RunEnd::Reason::kLimit, 0, 0, "the limit of instructions is reached"};
     const uint64_t before = machine.instructions();
-    const RunEnd end = machine.run(slice);
-    run += slice;
+    RunEnd end;
+    bool ran = true;
+    if (!debugging.run(slice, end, ran)) {
+      ended_by_user = true;
+      return end;
+    }
+    if (ran) run += slice;
     const bool waits = end.reason == RunEnd::Reason::kHalted;
-    if (end.reason != RunEnd::Reason::kLimit && !waits) return end;
-    if (waits && !console.open() && console.pending.empty()) return end;
+    const bool breaks = end.reason == RunEnd::Reason::kBreakpoint && console.terminal();
+    if (end.reason != RunEnd::Reason::kLimit && !waits && !breaks) return end;
+    if (waits && !console.open() && console.pending.empty() && !debugging.attached()) return end;
     // A guest that sleeps lets us sleep, where somebody sits before the screen.
     const bool idle = machine.instructions() - before < slice / 8;
     const int patience = waits ? 1000 : idle && console.terminal() ? 10 : 0;
-    const Console::Command command = console.read(patience);
+    const Console::Command command = breaks ? Console::Command::kMonitor : console.read(patience);
     if (command == Console::Command::kExit) {
       ended_by_user = true;
       return end;
     }
+    if (command == Console::Command::kMonitor) {
+      RunEnd stepped = end;
+      if (!debugging.converse(console, end, stepped, ended_by_user)) return stepped;
+    }
     const size_t taken = machine.board().console_input(console.pending);
     console.pending.erase(0, taken);
   }
+}
+
+/// What the board has to say of its disks.
+void print_notes(Machine& machine) {
+  for (const std::string& note : machine.board().notes()) print_warning(note);
 }
 
 Json to_json(Machine& machine, const RunEnd& end, const Output& output) {
@@ -191,6 +214,19 @@ absl::StatusOr<int> run_guest(const Arguments& a) {
   if (!options.ok()) return options.status();
   const auto limit = a.count("--limit");
   if (!limit.ok()) return limit.status();
+  std::unique_ptr<TraceWriter> trace;
+  if (a.given("--record")) {
+    TraceInfo about;
+    about.program = absl::StrCat(options->load.image, options->load.command_line.empty() ? "" : " ",
+                                 options->load.command_line);
+    about.recorder = absl::StrCat("gnomon ", version());
+    about.guest = true;
+    auto writer = create_trace({a.text("--record"), "gtrace", kRecordLevel}, about);
+    if (!writer.ok()) return writer.status();
+    trace = *std::move(writer);
+    options->trace = trace.get();
+    if (!a.given("--tlb")) options->tlb = std::string(kRecordTlb);
+  }
   Output output;
   output.keep = json;
   options->board.console_output = [&](absl::string_view bytes) { output.take(bytes); };
@@ -205,16 +241,24 @@ absl::StatusOr<int> run_guest(const Arguments& a) {
     (*machine)->set_observer(log.get());
   }
   if (!quiet) print_message((*machine)->guest().description);
+  if (!quiet) print_notes(**machine);
 
+  auto debugging = Debugging::create(**machine, a);
+  if (!debugging.ok()) return debugging.status();
   bool ended_by_user = false;
   RunEnd end;
   const auto start = std::chrono::steady_clock::now();
   {
     Console console(/*use_input=*/!json);
-    end = run_machine(**machine, console, *limit, ended_by_user);
+    end = run_machine(**machine, console, **debugging, *limit, ended_by_user);
+    (*debugging)->finish(end);
   }
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
   if (output.failed) return kFailure;
+  if (trace != nullptr) {
+    if (absl::Status s = (*machine)->finish_trace(); !s.ok()) return s;
+    if (absl::Status s = trace->finish(); !s.ok()) return s;
+  }
   if (log != nullptr && !events.flush()) {
     return absl::InternalError(absl::StrCat(a.text("--events"), ": cannot write all of it; is the disk full?"));
   }
@@ -222,7 +266,15 @@ absl::StatusOr<int> run_guest(const Arguments& a) {
   const bool good = (end.reason == RunEnd::Reason::kExit && end.status == 0) ||
                     end.reason == RunEnd::Reason::kLimit || end.reason == RunEnd::Reason::kHalted;
   const int code = good ? kSuccess : kMismatch;
-  if (json) return write_result(json_text(to_json(**machine, end, output)), code);
+  const std::string answers = a.given("--monitor") ? (*debugging)->answer(a.text("--monitor")) : "";
+  if (json) {
+    Json result = to_json(**machine, end, output);
+    if (a.given("--monitor")) result["monitor"] = answers;
+    return write_result(json_text(result), code);
+  }
+  if (a.given("--monitor")) {
+    if (const int written = write_result(answers, code); written == kFailure) return written;
+  }
   if (a.given("--screen")) {
     const std::string screen =
         absl::StrCat(absl::StrJoin((*machine)->board().text_screen((*machine)->memory()), "\n"), "\n");
@@ -258,6 +310,10 @@ constexpr OptionSpec kRunOptions[] = {
     {"--limit", 0, "N", "0", "stop after the guest time of N instructions; 0: no limit"},
     {"--stats", 0, "", "", "at the end, print what was counted on standard error"},
     {"--events", 0, "FILE", "", "write a line for each exit to the VMM"},
+    {"--record", 0, "FILE", "", "write what the guest does as a .gtrace, which replays to the same counts; models --tlb (zen4 if off)"},
+    {"--monitor", 0, "COMMANDS", "", "at the end, print what the monitor answers to them; ; between them (docs/debugging.md)"},
+    {"--gdb", 0, "PORT", "", "wait for GDB on this port of 127.0.0.1; 0: one that is free (docs/debugging.md)"},
+    {"--gdb-registers", 0, "NAME", "auto", "what GDB is told the processor is: i386, x86-64, or auto", false, gdb_register_words},
     {"--screen", 0, "", "", "at the end, print the text screen"},
     {"--naive", 0, "", "", "trap only what traps on a processor at privilege level 3 (docs/virtualization-holes.md)"},
     {"--audit", 0, "", "", "check the backend's tables after every exit; slow"},
@@ -275,7 +331,8 @@ constexpr Example kRunExamples[] = {
 const Verb kRunVerb = {
     "run", "run a guest in a virtual machine",
     "The guest's instructions are interpreted; its memory is virtualized by --mmu. The first serial port is\n"
-    "the console: standard input and output. On a terminal Ctrl-A x ends the machine.\n"
+    "the console: standard input and output. On a terminal Ctrl-A x ends the machine, and Ctrl-A c opens the\n"
+    "monitor.\n"
     "Exits with 0 if the guest ended with success (it wrote 0 to the debug-exit port, or powered off), or --limit\n"
     "was reached; with 1 if it ended otherwise: another status, a triple fault, a reset.",
     kRunExamples, kRunOptions, run_run};

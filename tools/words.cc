@@ -49,6 +49,7 @@ std::vector<std::string> price_words() { return names_of(price_table(), "="); }
 std::vector<std::string> pattern_words() { return names_of(generators()); }
 std::vector<std::string> format_words() { return names_of(trace_formats()); }
 std::vector<std::string> page_words() { return {"4K", "2M", "1G"}; }
+std::vector<std::string> gdb_register_words() { return {"auto", "i386", "x86-64"}; }
 std::vector<std::string> shell_words() { return {"bash", "zsh", "fish"}; }
 std::vector<std::string> action_words() { return {"show"}; }
 

@@ -18,11 +18,13 @@ std::vector<std::string> price_words();  ///< "exit=" and so on
 std::vector<std::string> guest_words();  ///< "thp=" and so on
 std::vector<std::string> sweep_words();  ///< "slice=" and so on
 std::vector<std::string> page_words();
+std::vector<std::string> gdb_register_words();
 std::vector<std::string> format_words();  ///< that are read
 std::vector<std::string> output_words();  ///< formats that are written
 std::vector<std::string> pattern_words();
 std::vector<std::string> loader_words();
 std::vector<std::string> board_words();
+std::vector<std::string> demo_words();
 std::vector<std::string> shell_words();
 std::vector<std::string> action_words();  ///< of `config`
 

@@ -45,6 +45,9 @@ class VtlbMmu final : public Backend {
   std::vector<AuditFinding> audit() const override;
   void before_p2m_change(Gpa first, uint64_t frames, Change change) override;
 
+  /// The table that `cpu`'s CR3 holds under this backend; Hpa(0): none until a fault.
+  Hpa hardware_root(const VcpuState& cpu) const { return vcpus_[cpu.id]->tables.root(); }
+
  private:
   struct Vcpu {
     Vcpu(P2m& p2m, uint64_t budget) : tables(p2m, budget) {}

@@ -16,7 +16,8 @@ std::string write_cr(TrapMachine& m, unsigned number, uint64_t value) {
 uint64_t read_cr(TrapMachine& m, unsigned number) {
   m.cpu().gpr[kRax] = 0;
   const std::vector<uint8_t> bytes = {0x0f, 0x20, static_cast<uint8_t>(0xc0 | number << 3)};
-  EXPECT_EQ(number == 8 ? m.emulate_bytes({0x44, 0x0f, 0x20, 0xc0}) : m.emulate_bytes(bytes), "done");
+  EXPECT_EQ(number == 8 ? m.emulate_bytes({0x44, 0x0f, 0x20, 0xc0}) : m.emulate_bytes(bytes),
+            "done");
   return m.cpu().gpr[kRax];
 }
 std::string write_msr(TrapMachine& m, uint32_t index, uint64_t value) {
@@ -31,11 +32,24 @@ TEST(Control, OnlyTheKernel) {
   for (unsigned cpl = 1; cpl < 4; ++cpl) {
     m.enter(cpl);
     for (const unsigned number : {0u, 2u, 3u, 4u, 8u}) EXPECT_EQ(write_cr(m, number, 0), "#GP(0)");
-    for (const auto& bytes : std::vector<std::vector<uint8_t>>{
-             {0x0f, 0x20, 0xc0}, {0x0f, 0x21, 0xc0}, {0x0f, 0x23, 0xf8}, {0x0f, 0x06}, {0x0f, 0x01, 0xf0},
-             {0xf4}, {0x0f, 0x30}, {0x0f, 0x32}, {0x0f, 0x09}, {0x0f, 0x08}, {0x0f, 0x01, 0x38},
-             {0x0f, 0x01, 0x10}, {0x0f, 0x01, 0x18}, {0x0f, 0x00, 0xd0}, {0x0f, 0x00, 0xd8}, {0x0f, 0x01, 0xf8}}) {
-      EXPECT_EQ(m.emulate_bytes(bytes), "#GP(0)") << absl::StrCat(absl::Hex(bytes[0]), " ", absl::Hex(bytes.back()));
+    for (const auto& bytes : std::vector<std::vector<uint8_t>>{{0x0f, 0x20, 0xc0},
+                                                               {0x0f, 0x21, 0xc0},
+                                                               {0x0f, 0x23, 0xf8},
+                                                               {0x0f, 0x06},
+                                                               {0x0f, 0x01, 0xf0},
+                                                               {0xf4},
+                                                               {0x0f, 0x30},
+                                                               {0x0f, 0x32},
+                                                               {0x0f, 0x09},
+                                                               {0x0f, 0x08},
+                                                               {0x0f, 0x01, 0x38},
+                                                               {0x0f, 0x01, 0x10},
+                                                               {0x0f, 0x01, 0x18},
+                                                               {0x0f, 0x00, 0xd0},
+                                                               {0x0f, 0x00, 0xd8},
+                                                               {0x0f, 0x01, 0xf8}}) {
+      EXPECT_EQ(m.emulate_bytes(bytes), "#GP(0)")
+          << absl::StrCat(absl::Hex(bytes[0]), " ", absl::Hex(bytes.back()));
     }
   }
 }
@@ -52,14 +66,17 @@ TEST(Control, EveryBit) {
       const uint64_t cr4 = m.cpu().controls().cr4;
       const uint64_t next = cr0 ^ flip;
       bool refused = bit >= 32 || bit == 29;  // NW without CD
-      if (mode == Mode::k64 && (bit == 0 || bit == 31)) refused = true;  // PE, and PG in 64-bit code
-      EXPECT_EQ(write_cr(m, 0, next), refused ? "#GP(0)" : "done") << name_of(mode) << " CR0 bit " << bit;
+      if (mode == Mode::k64 && (bit == 0 || bit == 31))
+        refused = true;  // PE, and PG in 64-bit code
+      EXPECT_EQ(write_cr(m, 0, next), refused ? "#GP(0)" : "done")
+          << name_of(mode) << " CR0 bit " << bit;
       EXPECT_EQ(m.cpu().controls().cr0, refused ? cr0 : (next & kCr0Kept) | 0x10);
       TrapMachine n(mode);
       refused = (flip & kCr4Known) == 0;
       if (mode == Mode::k64 && bit == 5) refused = true;   // PAE
       if (mode == Mode::k32 && bit == 17) refused = true;  // PCIDE
-      EXPECT_EQ(write_cr(n, 4, cr4 ^ flip), refused ? "#GP(0)" : "done") << name_of(mode) << " CR4 bit " << bit;
+      EXPECT_EQ(write_cr(n, 4, cr4 ^ flip), refused ? "#GP(0)" : "done")
+          << name_of(mode) << " CR4 bit " << bit;
       EXPECT_EQ(n.cpu().controls().cr4, refused ? cr4 : cr4 ^ flip);
     }
   }
@@ -78,7 +95,8 @@ TEST(Control, RegistersReadBack) {
   EXPECT_EQ(write_cr(m, 3, uint64_t{1} << 46), "#GP(0)");
   EXPECT_EQ(write_cr(m, 3, TrapMachine::kTables), "done");
   for (const unsigned number : {1u, 5u, 6u, 7u}) {
-    const std::string what = m.emulate_bytes({0x0f, 0x22, static_cast<uint8_t>(0xc0 | number << 3)});
+    const std::string what =
+        m.emulate_bytes({0x0f, 0x22, static_cast<uint8_t>(0xc0 | number << 3)});
     EXPECT_TRUE(what == "undecodable" || what == "#UD") << number;
   }
 }
@@ -105,7 +123,8 @@ TEST(Control, IntoLongModeAndOut) {
   TrapMachine m(Mode::k32);
   m.set_word(TrapMachine::kTables, (TrapMachine::kTables + 0x1000) | 7);
   m.set_word(TrapMachine::kTables + 0x1000, (TrapMachine::kTables + 0x2000) | 7);
-  for (uint64_t i = 0; i < 2; ++i) m.set_word(TrapMachine::kTables + 0x2000 + 8 * i, i << 21 | 0x87);
+  for (uint64_t i = 0; i < 2; ++i)
+    m.set_word(TrapMachine::kTables + 0x2000 + 8 * i, i << 21 | 0x87);
   EXPECT_EQ(write_cr(m, 4, 0x620), "done");
   EXPECT_EQ(write_cr(m, 3, TrapMachine::kTables), "done");
   EXPECT_EQ(write_msr(m, 0xc0000080, 0x901), "done");
@@ -115,7 +134,8 @@ TEST(Control, IntoLongModeAndOut) {
   EXPECT_FALSE(m.cpu().code64());
   EXPECT_EQ(m.cpu().controls().efer, 0xd01u);
   EXPECT_EQ(write_msr(m, 0xc0000080, 0x801), "#GP(0)") << "LME cannot change while paging is on";
-  m.set_descriptor(TrapMachine::kFree, TrapMachine::make(0, 0, seg::kP | seg::kS | seg::kCode | seg::kL));
+  m.set_descriptor(TrapMachine::kFree,
+                   TrapMachine::make(0, 0, seg::kP | seg::kS | seg::kCode | seg::kL));
   EXPECT_EQ(m.emulate_bytes({0xea, 0x00, 0x00, 0x01, 0x00, TrapMachine::kFree * 8, 0}), "done");
   EXPECT_TRUE(m.cpu().code64());
   EXPECT_EQ(m.cpu().bases[kSs], 0u);

@@ -22,7 +22,8 @@ std::vector<Form> forms(Mode mode, uint8_t opcode) {
 
 constexpr uint64_t kAll = 0x247fd5;  // what there is in RFLAGS besides RF, VM, VIF and VIP
 
-// POPF: who may change what (the table of the manual's POPF), for every level, IOPL and operand size, and every flag alone.
+// POPF: who may change what (the table of the manual's POPF), for every level, IOPL and operand
+// size, and every flag alone.
 TEST(Flags, PopfByLevelAndIopl) {
   for (const Mode mode : {Mode::kReal, Mode::k32, Mode::k64}) {
     TrapMachine m(mode);
@@ -32,7 +33,8 @@ TEST(Flags, PopfByLevelAndIopl) {
           for (unsigned bit = 0; bit < 22; ++bit) {
             for (const bool set : {false, true}) {
               if (mode != Mode::kReal) m.enter(cpl);
-              const uint64_t before = flag::kOne | uint64_t{level} << 12 | (set ? 0 : kAll & ~flag::kIOPL);
+              const uint64_t before =
+                  flag::kOne | uint64_t{level} << 12 | (set ? 0 : kAll & ~flag::kIOPL);
               const uint64_t image = set ? uint64_t{1} << bit : ~(uint64_t{1} << bit);
               m.cpu().set_rflags(before & ~flag::kTF);
               m.cpu().gpr[kRsp] = TrapMachine::kStack;
@@ -43,7 +45,8 @@ TEST(Flags, PopfByLevelAndIopl) {
               if (cpl == 0) may |= flag::kIF | flag::kIOPL;
               const uint64_t old = before & ~flag::kTF;
               ASSERT_EQ(m.cpu().rflags(), (old & ~may) | (image & may) | flag::kOne)
-                  << absl::StrCat(name_of(mode), " size ", form.size, " cpl ", cpl, " iopl ", level, " bit ", bit);
+                  << absl::StrCat(name_of(mode), " size ", form.size, " cpl ", cpl, " iopl ", level,
+                                  " bit ", bit);
               ASSERT_EQ(m.cpu().gpr[kRsp], TrapMachine::kStack + form.size);
             }
           }
@@ -62,7 +65,8 @@ TEST(Flags, NaivelyPopfLosesTheInterruptFlag) {
   EXPECT_EQ(m.emulate_bytes({0xfa}), "done") << "CLI traps, so it works";
   EXPECT_EQ(m.cpu().rflags() & flag::kIF, 0u);
   EXPECT_EQ(m.emulate_bytes({0x9c}), "done");
-  EXPECT_EQ(m.word(m.cpu().gpr[kRsp], 4) & flag::kIF, flag::kIF) << "PUSHF shows the processor's own flag";
+  EXPECT_EQ(m.word(m.cpu().gpr[kRsp], 4) & flag::kIF, flag::kIF)
+      << "PUSHF shows the processor's own flag";
   m.set_word(m.cpu().gpr[kRsp], flag::kOne | flag::kIF | flag::kIOPL | flag::kCF, 4);
   EXPECT_EQ(m.emulate_bytes({0x9d}), "done");
   EXPECT_EQ(m.cpu().rflags(), flag::kOne | flag::kCF) << "POPF does not trap, and IF stays off";

@@ -21,8 +21,9 @@ struct Case {
   bool conforming, software, error, flag_if;
 
   std::string text() const {
-    return absl::StrCat(name_of(mode), " cpl ", cpl, " code dpl ", code_dpl, " gate dpl ", gate_dpl, " type ",
-                        gate_type, " conforming ", conforming, " software ", software, " error ", error);
+    return absl::StrCat(name_of(mode), " cpl ", cpl, " code dpl ", code_dpl, " gate dpl ", gate_dpl,
+                        " type ", gate_type, " conforming ", conforming, " software ", software,
+                        " error ", error);
   }
 };
 
@@ -52,7 +53,8 @@ void check_frame(TrapMachine& m, const Case& c, bool inward, const CpuState& bef
   if (inward) top = TrapMachine::stack_of(c.code_dpl);
   ASSERT_EQ(m.cpu().gpr[kRsp], top - size * frame.size());
   for (size_t i = 0; i < frame.size(); ++i) {
-    ASSERT_EQ(m.word(top - size * (i + 1), size), frame[i] & mask) << "value " << i << " of the frame";
+    ASSERT_EQ(m.word(top - size * (i + 1), size), frame[i] & mask)
+        << "value " << i << " of the frame";
   }
   const unsigned level = inward ? c.code_dpl : c.cpl;
   const CpuState& s = m.cpu().state;
@@ -77,16 +79,25 @@ TEST(Interrupt, EveryGateAndLevel) {
     TrapMachine m(mode);
     for (unsigned n = 0; n < 4 * 4 * 4 * 4 * 2 * 2 * 2 * 2; ++n) {
       constexpr unsigned kTypes[] = {6, 7, 14, 15};
-      const Case c{mode, n % 4, n / 4 % 4, n / 16 % 4, kTypes[n / 64 % 4], n / 256 % 2 != 0, n / 512 % 2 != 0,
-                   n / 1024 % 2 != 0 && n / 512 % 2 == 0, n / 2048 % 2 != 0};
+      const Case c{mode,
+                   n % 4,
+                   n / 4 % 4,
+                   n / 16 % 4,
+                   kTypes[n / 64 % 4],
+                   n / 256 % 2 != 0,
+                   n / 512 % 2 != 0,
+                   n / 1024 % 2 != 0 && n / 512 % 2 == 0,
+                   n / 2048 % 2 != 0};
       SCOPED_TRACE(c.text());
       m.enter(c.cpl);
-      const auto rights = static_cast<uint16_t>(seg::kP | seg::kS | seg::kCode | (c.conforming ? seg::kConforming : 0) |
-                                                c.code_dpl << 5 | seg::kG | (mode == Mode::k64 ? seg::kL : seg::kDB));
+      const auto rights = static_cast<uint16_t>(
+          seg::kP | seg::kS | seg::kCode | (c.conforming ? seg::kConforming : 0) | c.code_dpl << 5 |
+          seg::kG | (mode == Mode::k64 ? seg::kL : seg::kDB));
       m.set_descriptor(kHandlerIndex, TrapMachine::make(0, 0xfffff, rights));
       m.set_gate(kVector, kHandlerIndex * 8, kHandler, c.gate_type, c.gate_dpl);
       m.cpu().gpr[kRsp] = TrapMachine::kStack;
-      m.cpu().set_rflags(flag::kOne | flag::kTF | flag::kNT | flag::kCF | (c.flag_if ? flag::kIF : 0));
+      m.cpu().set_rflags(flag::kOne | flag::kTF | flag::kNT | flag::kCF |
+                         (c.flag_if ? flag::kIF : 0));
       m.cpu().rip = TrapMachine::kCode;
       const CpuState before = m.cpu().snapshot();
       bool inward = false;
@@ -166,7 +177,8 @@ TEST(Interrupt, WhatCanBeWrongWithGatesAndStacks) {
       EXPECT_EQ(enter(*m), "#GP(1)");
       m = fresh();
       m->set_gate(kVector, TrapMachine::kCode32Selector, kHandler, 14, 0);
-      EXPECT_EQ(enter(*m), fault_text(13, (TrapMachine::kCode32Selector & ~3u) + 1)) << "32-bit code";
+      EXPECT_EQ(enter(*m), fault_text(13, (TrapMachine::kCode32Selector & ~3u) + 1))
+          << "32-bit code";
       m = fresh();
       m->set_word(TrapMachine::kTask + 4, 0x7f00'0000'0000);
       EXPECT_EQ(enter(*m), "#PF(2)") << "a stack that is not mapped";
@@ -187,7 +199,8 @@ TEST(Interrupt, WhatCanBeWrongWithGatesAndStacks) {
     m->set_descriptor(2, m->descriptor(2) & ~(uint64_t{1} << 47));
     EXPECT_EQ(enter(*m), "#SS(11)");
     m = fresh();
-    m->set_descriptor(2, TrapMachine::make(0, 0x1000, seg::kP | seg::kS | seg::kWritable | seg::kDB));
+    m->set_descriptor(2,
+                      TrapMachine::make(0, 0x1000, seg::kP | seg::kS | seg::kWritable | seg::kDB));
     EXPECT_EQ(enter(*m), "#SS(11)") << "beyond the new stack's limit";
     m = fresh();
     m->set_descriptor(1, TrapMachine::make(0, 0x1000, seg::kP | seg::kS | seg::kCode | seg::kDB));
@@ -245,12 +258,14 @@ TEST(Interrupt, DoubleFaults) {
     for (unsigned second = 0; second < 20; ++second) {
       trap::Combined want = trap::Combined::kSecond;
       const bool serious = contributory.contains(second) || second == 14;
-      if (contributory.contains(first) && contributory.contains(second)) want = trap::Combined::kDoubleFault;
+      if (contributory.contains(first) && contributory.contains(second))
+        want = trap::Combined::kDoubleFault;
       if (first == 14 && serious) want = trap::Combined::kDoubleFault;
       if (first == 8 && (serious || second == 8)) want = trap::Combined::kShutdown;
       // What follows a page fault never is a double fault of its own.
       if (second == 8 && first != 8) continue;
-      EXPECT_EQ(trap::combine(true, static_cast<uint8_t>(first), static_cast<uint8_t>(second)), want)
+      EXPECT_EQ(trap::combine(true, static_cast<uint8_t>(first), static_cast<uint8_t>(second)),
+                want)
           << first << " then " << second;
       EXPECT_EQ(trap::combine(false, static_cast<uint8_t>(first), static_cast<uint8_t>(second)),
                 trap::Combined::kSecond);
@@ -285,7 +300,8 @@ TEST(Interrupt, DeliveryThatFails) {
 
 TEST(Interrupt, WhatIsSavedAndWhatWakes) {
   TrapMachine m(Mode::k64);
-  for (const unsigned vector : {1u, 2u, 6u, 0x30u}) m.set_gate(vector, TrapMachine::code(0), 0x100 * vector, 14, 0);
+  for (const unsigned vector : {1u, 2u, 6u, 0x30u})
+    m.set_gate(vector, TrapMachine::code(0), 0x100 * vector, 14, 0);
   const auto saved_flags = [&] { return m.word(m.cpu().gpr[kRsp] + 16); };
   m.cpu().set_rflags(flag::kOne | flag::kIF);
   deliver(m.cpu(), Fault::plain(kInvalidOpcode));

@@ -11,8 +11,9 @@ namespace gnomon::vmm {
 using namespace seg;
 
 std::string fault_text(uint8_t vector, std::optional<uint32_t> error) {
-  static const std::map<int, const char*> names = {
-      {0, "#DE"}, {1, "#DB"}, {6, "#UD"}, {8, "#DF"}, {10, "#TS"}, {11, "#NP"}, {12, "#SS"}, {13, "#GP"}, {14, "#PF"}};
+  static const std::map<int, const char*> names = {{0, "#DE"},  {1, "#DB"},  {6, "#UD"},
+                                                   {8, "#DF"},  {10, "#TS"}, {11, "#NP"},
+                                                   {12, "#SS"}, {13, "#GP"}, {14, "#PF"}};
   const auto found = names.find(vector);
   std::string text = found != names.end() ? found->second : absl::StrCat("#", vector);
   if (error) absl::StrAppend(&text, "(", absl::Hex(*error), ")");
@@ -30,7 +31,9 @@ std::string outcome_text(Emulated what, const Fault& fault) {
 }
 
 TrapMachine::TrapMachine(Mode mode)
-    : mode_(mode), host_(HostMemory::create(32u << 20).value()), p2m_(std::make_unique<P2m>(*host_)) {
+    : mode_(mode),
+      host_(HostMemory::create(32u << 20).value()),
+      p2m_(std::make_unique<P2m>(*host_)) {
   SlotOptions slot;
   slot.lazy = false;
   slot.backing = PageSize::k2M;
@@ -56,8 +59,11 @@ TrapMachine::TrapMachine(Mode mode)
   const bool wide = mode == Mode::k64;
   for (unsigned level = 0; level < 4; ++level) {
     const auto dpl = static_cast<uint16_t>(level << kDplShift);
-    set_descriptor(code(level) / 8, make(0, 0xfffff, kP | kS | seg::kCode | kReadable | kAccessed | kG | dpl | (wide ? kL : kDB)));
-    set_descriptor(data(level) / 8, make(0, 0xfffff, kP | kS | kWritable | kAccessed | kG | kDB | dpl));
+    set_descriptor(code(level) / 8, make(0, 0xfffff,
+                                         kP | kS | seg::kCode | kReadable | kAccessed | kG | dpl |
+                                             (wide ? kL : kDB)));
+    set_descriptor(data(level) / 8,
+                   make(0, 0xfffff, kP | kS | kWritable | kAccessed | kG | kDB | dpl));
     if (wide) {
       if (level < 3) set_word(kTask + 4 + 8 * level, stack_of(level));
     } else if (level < 3) {
@@ -69,7 +75,9 @@ TrapMachine::TrapMachine(Mode mode)
   set_word(kTask + 0x66, 0x68, 2);
   set_descriptor(kTaskSelector / 8, make(kTask, 0x67, kP | 11));
   set_descriptor(kLdtSelector / 8, make(kLdt, 0xfff, kP | 2));
-  set_descriptor(kCode32Selector / 8, make(0, 0xfffff, kP | kS | seg::kCode | kReadable | kAccessed | kG | kDB | 3 << kDplShift));
+  set_descriptor(
+      kCode32Selector / 8,
+      make(0, 0xfffff, kP | kS | seg::kCode | kReadable | kAccessed | kG | kDB | 3 << kDplShift));
   s.gdtr = {kGdt, 0x7ff};
   s.idtr = {kIdt, 0xfff};
   s.tr = {kTaskSelector, kP | 11, 0x67, kTask};
@@ -81,7 +89,8 @@ TrapMachine::TrapMachine(Mode mode)
     set_word(kTables + 0x1000, (kTables + 0x2000) | 7);
     for (uint64_t i = 0; i < kRam >> 21; ++i) set_word(kTables + 0x2000 + 8 * i, i << 21 | 0x87);
     mmu_->write_cr3(kTables);
-    mmu_->write_controls(cr0::kPE | cr0::kPG | cr0::kWP | 0x10, cr4::kPAE | 0x600, efer::kLME | efer::kNXE | 1);
+    mmu_->write_controls(cr0::kPE | cr0::kPG | cr0::kWP | 0x10, cr4::kPAE | 0x600,
+                         efer::kLME | efer::kNXE | 1);
   }
   cpu_->restore(s);
   enter(0);
@@ -102,23 +111,28 @@ void TrapMachine::set_word(uint64_t address, uint64_t value, unsigned size) {
 }
 
 uint64_t TrapMachine::make(uint64_t base, uint32_t limit, uint16_t attributes) {
-  return (limit & 0xffff) | (base & 0xff'ffff) << 16 | uint64_t{attributes} << 40 | uint64_t{limit & 0xf0000} << 32 |
-         (base & 0xff00'0000) << 32;
+  return (limit & 0xffff) | (base & 0xff'ffff) << 16 | uint64_t{attributes} << 40 |
+         uint64_t{limit & 0xf0000} << 32 | (base & 0xff00'0000) << 32;
 }
 
-void TrapMachine::set_gate(unsigned vector, uint16_t selector, uint64_t offset, unsigned type, unsigned dpl,
-                           bool present, unsigned ist) {
+void TrapMachine::set_gate(unsigned vector, uint16_t selector, uint64_t offset, unsigned type,
+                           unsigned dpl, bool present, unsigned ist) {
   const bool wide = mode_ == Mode::k64;
   const uint64_t at = kIdt + (wide ? 16 : 8) * vector;
-  set_word(at, (offset & 0xffff) | uint64_t{selector} << 16 | uint64_t{ist} << 32 | uint64_t{type} << 40 |
-                   uint64_t{dpl} << 45 | uint64_t{present} << 47 | (offset & 0xffff'0000) << 32);
+  set_word(at, (offset & 0xffff) | uint64_t{selector} << 16 | uint64_t{ist} << 32 |
+                   uint64_t{type} << 40 | uint64_t{dpl} << 45 | uint64_t{present} << 47 |
+                   (offset & 0xffff'0000) << 32);
   if (wide) set_word(at + 8, offset >> 32);
 }
 
 void TrapMachine::enter(unsigned level) {
   Cpu& c = *cpu_;
-  for (const auto& [reg, selector] : {std::pair<unsigned, uint16_t>{kCs, code(level)}, {kSs, data(level)}, {kDs, data(3)},
-                                     {kEs, data(3)}, {kFs, data(3)}, {kGs, data(3)}}) {
+  for (const auto& [reg, selector] : {std::pair<unsigned, uint16_t>{kCs, code(level)},
+                                      {kSs, data(level)},
+                                      {kDs, data(3)},
+                                      {kEs, data(3)},
+                                      {kFs, data(3)},
+                                      {kGs, data(3)}}) {
     trap::Descriptor d;
     d.low = descriptor(selector / 8);
     c.state.segments[reg] = d.segment(selector);
@@ -139,11 +153,14 @@ Op TrapMachine::decode_bytes(const std::vector<uint8_t>& bytes) {
 }
 
 std::string TrapMachine::emulate_op(const Op& op) {
-  if (op.run != handlers::sensitive) return op.run == handlers::undefined ? "undecodable" : "not sensitive";
+  if (op.run != handlers::sensitive)
+    return op.run == handlers::undefined ? "undecodable" : "not sensitive";
   return outcome_text(emulate(*cpu_, op, *this, policy), cpu_->exit.fault);
 }
 
-std::string TrapMachine::emulate_bytes(const std::vector<uint8_t>& bytes) { return emulate_op(decode_bytes(bytes)); }
+std::string TrapMachine::emulate_bytes(const std::vector<uint8_t>& bytes) {
+  return emulate_op(decode_bytes(bytes));
+}
 std::string TrapMachine::emulate_bytes(std::initializer_list<uint8_t> bytes) {
   return emulate_bytes(std::vector<uint8_t>(bytes));
 }
@@ -164,7 +181,9 @@ std::string TrapMachine::run(const std::vector<uint8_t>& bytes, uint64_t instruc
         if (what == Emulated::kFault) what = deliver(c, c.exit.fault);
         break;
       case ExitReason::kFault: what = deliver(c, c.exit.fault); break;
-      case ExitReason::kTrap: what = deliver(c, Event{Event::Kind::kTrap, kDebug, false, 0, 0}); break;
+      case ExitReason::kTrap:
+        what = deliver(c, Event{Event::Kind::kTrap, kDebug, false, 0, 0});
+        break;
       default: break;
     }
     if (what != Emulated::kDone) return outcome_text(what, c.exit.fault);

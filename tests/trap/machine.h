@@ -21,7 +21,9 @@
 namespace gnomon::vmm {
 
 enum class Mode { kReal, k32, k64 };
-constexpr absl::string_view name_of(Mode m) { return m == Mode::kReal ? "real" : m == Mode::k32 ? "32" : "64"; }
+constexpr absl::string_view name_of(Mode m) {
+  return m == Mode::kReal ? "real" : m == Mode::k32 ? "32" : "64";
+}
 
 /// What became of an instruction, in one word: "done", "#GP(18)", "#UD", "halted", "shutdown".
 std::string outcome_text(Emulated what, const Fault& fault);
@@ -56,21 +58,27 @@ class EmptyBoard final : public Board {
   IoBus ports_, memory_;
 };
 
-/// A processor with descriptor tables, whose instructions are emulated one by one. RAM is 4 MiB; in 64-bit mode it
-/// is mapped at its own address for user and supervisor.
+/// A processor with descriptor tables, whose instructions are emulated one by one. RAM is 4 MiB; in
+/// 64-bit mode it is mapped at its own address for user and supervisor.
 class TrapMachine : public DevicePort, public TrapEnvironment {
  public:
   static constexpr uint64_t kRam = 4u << 20;
-  static constexpr uint64_t kGdt = 0x1000, kIdt = 0x2000, kTask = 0x4000, kLdt = 0x5000, kCode = 0x10000,
-                            kStack = 0x9000, kUserStack = 0xb000, kData = 0x20000, kTables = 0x300000;
+  static constexpr uint64_t kGdt = 0x1000, kIdt = 0x2000, kTask = 0x4000, kLdt = 0x5000,
+                            kCode = 0x10000, kStack = 0x9000, kUserStack = 0xb000, kData = 0x20000,
+                            kTables = 0x300000;
   /// Stack pointers in the TSS: of level n, and interrupt stack n.
   static constexpr uint64_t stack_of(unsigned level) { return 0xc000 + 0x1000 * level; }
   static constexpr uint64_t interrupt_stack(unsigned n) { return 0x30000 + 0x1000 * n; }
   /// Selectors of flat segments of a level, with that RPL.
-  static constexpr uint16_t code(unsigned level) { return static_cast<uint16_t>((1 + 2 * level) * 8 + level); }
-  static constexpr uint16_t data(unsigned level) { return static_cast<uint16_t>((2 + 2 * level) * 8 + level); }
+  static constexpr uint16_t code(unsigned level) {
+    return static_cast<uint16_t>((1 + 2 * level) * 8 + level);
+  }
+  static constexpr uint16_t data(unsigned level) {
+    return static_cast<uint16_t>((2 + 2 * level) * 8 + level);
+  }
   static constexpr unsigned kFree = 16;  ///< the first descriptor that tests may use
-  static constexpr uint16_t kTaskSelector = 10 * 8, kLdtSelector = 12 * 8, kCode32Selector = 14 * 8 + 3;
+  static constexpr uint16_t kTaskSelector = 10 * 8, kLdtSelector = 12 * 8,
+                            kCode32Selector = 14 * 8 + 3;
 
   explicit TrapMachine(Mode mode);
 
@@ -82,7 +90,8 @@ class TrapMachine : public DevicePort, public TrapEnvironment {
 
   void set_descriptor(unsigned index, uint64_t value) { set_word(kGdt + 8 * index, value); }
   uint64_t descriptor(unsigned index) { return word(kGdt + 8 * index); }
-  /// Bytes 5 and 6 in `attributes`, as in Segment. The limit is in units of `attributes`' granularity.
+  /// Bytes 5 and 6 in `attributes`, as in Segment. The limit is in units of `attributes`'
+  /// granularity.
   static uint64_t make(uint64_t base, uint32_t limit, uint16_t attributes);
   /// `type` as in trap::system_type.
   void set_gate(unsigned vector, uint16_t selector, uint64_t offset, unsigned type, unsigned dpl,

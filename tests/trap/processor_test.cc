@@ -32,15 +32,28 @@ TEST(Msr, StorageAndReservedBits) {
     uint64_t good, bad;  // bad 0: every value is good
   };
   constexpr uint64_t kBad = uint64_t{1} << 50;
-  const Row rows[] = {
-      {0x1b, 0xfee00900, 0xff},  {0x174, 0x1234, kBad},       {0x175, 0xffff'8000'0000'0000, kBad},
-      {0x176, 0x1000, kBad},     {0x1a0, 1, 2},               {0x200, 0x8000'0006, 0x8000'0002},
-      {0x201, 0x3f'8000'0800, 1}, {0x20f, 0x800, kBad},       {0x250, 0x0606'0606'0606'0606, 7},
-      {0x258, 0, 2},             {0x259, 0x0505'0505'0505'0505, 3}, {0x26f, 0x0401, 8},
-      {0x277, 0x0007'0406'0007'0406, 2}, {0x2ff, 0xc06, 0x1000}, {0xc0000081, ~uint64_t{0}, 0},
-      {0xc0000082, 0x1000, kBad}, {0xc0000083, 0x1000, kBad}, {0xc0000084, 0x700, kBad},
-      {0xc0000100, 0x1000, kBad}, {0xc0000101, ~uint64_t{0}, kBad}, {0xc0000102, 0x2000, kBad},
-      {0xc0000103, 7, kBad}};
+  const Row rows[] = {{0x1b, 0xfee00900, 0xff},
+                      {0x174, 0x1234, kBad},
+                      {0x175, 0xffff'8000'0000'0000, kBad},
+                      {0x176, 0x1000, kBad},
+                      {0x1a0, 1, 2},
+                      {0x200, 0x8000'0006, 0x8000'0002},
+                      {0x201, 0x3f'8000'0800, 1},
+                      {0x20f, 0x800, kBad},
+                      {0x250, 0x0606'0606'0606'0606, 7},
+                      {0x258, 0, 2},
+                      {0x259, 0x0505'0505'0505'0505, 3},
+                      {0x26f, 0x0401, 8},
+                      {0x277, 0x0007'0406'0007'0406, 2},
+                      {0x2ff, 0xc06, 0x1000},
+                      {0xc0000081, ~uint64_t{0}, 0},
+                      {0xc0000082, 0x1000, kBad},
+                      {0xc0000083, 0x1000, kBad},
+                      {0xc0000084, 0x700, kBad},
+                      {0xc0000100, 0x1000, kBad},
+                      {0xc0000101, ~uint64_t{0}, kBad},
+                      {0xc0000102, 0x2000, kBad},
+                      {0xc0000103, 7, kBad}};
   for (const Row& row : rows) {
     EXPECT_EQ(write_msr(m, row.index, row.good), "done") << row.index;
     EXPECT_EQ(read_msr(m, row.index).value, row.good) << row.index;
@@ -49,12 +62,13 @@ TEST(Msr, StorageAndReservedBits) {
     EXPECT_EQ(read_msr(m, row.index).value, row.good) << row.index;
   }
   EXPECT_EQ(m.cpu().bases[kGs], ~uint64_t{0});
-  for (const uint32_t index : {0x0u, 0x11u, 0x179u, 0x210u, 0x251u, 0x267u, 0x270u, 0x6e0u, 0x80fu, 0xc0000085u,
-                               0xc0010015u, 0xffffffffu}) {
+  for (const uint32_t index : {0x0u, 0x11u, 0x179u, 0x210u, 0x251u, 0x267u, 0x270u, 0x6e0u, 0x80fu,
+                               0xc0000085u, 0xc0010015u, 0xffffffffu}) {
     EXPECT_EQ(read_msr(m, index).what, "#GP(0)") << index;
     EXPECT_EQ(write_msr(m, index, 0), "#GP(0)") << index;
   }
-  for (const uint32_t index : {0x17u, 0x8bu, 0xceu, 0xfeu, 0x10au}) EXPECT_EQ(read_msr(m, index).what, "done") << index;
+  for (const uint32_t index : {0x17u, 0x8bu, 0xceu, 0xfeu, 0x10au})
+    EXPECT_EQ(read_msr(m, index).what, "done") << index;
   EXPECT_EQ(write_msr(m, 0x8b, 0), "done");
 }
 
@@ -72,7 +86,8 @@ TEST(Msr, Time) {
   EXPECT_EQ(m.emulate_bytes({0x0f, 0x33}), "#GP(0)");  // rdpmc
   m.enter(3);
   EXPECT_EQ(m.emulate_bytes({0x0f, 0x31}), "done");
-  m.cpu().mmu().write_controls(m.cpu().controls().cr0, m.cpu().controls().cr4 | 4, m.cpu().controls().efer);
+  m.cpu().mmu().write_controls(m.cpu().controls().cr0, m.cpu().controls().cr4 | 4,
+                               m.cpu().controls().efer);
   EXPECT_EQ(m.emulate_bytes({0x0f, 0x31}), "#GP(0)") << "CR4.TSD";
   EXPECT_EQ(m.emulate_bytes({0x0f, 0x01, 0xf9}), "#GP(0)");
 }
@@ -96,8 +111,9 @@ TEST(Cpuid, SaysWhatThereIs) {
   };
   EXPECT_EQ(text(ask(0), {1, 3, 2}), "GenuineIntel");
   EXPECT_EQ(text(ask(0x40000000), {1, 2, 3}), "GnomonGnomon");
-  const std::string brand =
-      text(ask(0x80000002), {0, 1, 2, 3}) + text(ask(0x80000003), {0, 1, 2, 3}) + text(ask(0x80000004), {0, 1, 2, 3});
+  const std::string brand = text(ask(0x80000002), {0, 1, 2, 3}) +
+                            text(ask(0x80000003), {0, 1, 2, 3}) +
+                            text(ask(0x80000004), {0, 1, 2, 3});
   EXPECT_EQ(std::string(brand.c_str()), "Gnomon virtual processor");
   EXPECT_EQ(ask(1)[0], 0x6fbu);
   EXPECT_EQ(ask(1)[3] >> 9 & 1, 1u);
@@ -110,7 +126,8 @@ TEST(Cpuid, SaysWhatThereIs) {
   EXPECT_EQ(ask(0x1234'5678), ask(0x16));
   // What is offered by CPUID can be switched on, and what is not cannot.
   const auto offers = [&](uint64_t bit) {
-    return m.cpu().mmu().write_controls(m.cpu().controls().cr0, m.cpu().controls().cr4 | bit, m.cpu().controls().efer);
+    return m.cpu().mmu().write_controls(m.cpu().controls().cr0, m.cpu().controls().cr4 | bit,
+                                        m.cpu().controls().efer);
   };
   EXPECT_EQ(ask(7)[2] >> 4 & 1, 0u);
   EXPECT_TRUE(offers(cr4::kPKE));
@@ -125,7 +142,8 @@ TEST(Processor, KeysHypercallsAndBases) {
   TrapMachine m(Mode::k64);
   m.cpu().gpr[kRcx] = m.cpu().gpr[kRdx] = 0;
   EXPECT_EQ(m.emulate_bytes({0x0f, 0x01, 0xee}), "#UD") << "CR4.PKE";
-  m.cpu().mmu().write_controls(m.cpu().controls().cr0, m.cpu().controls().cr4 | cr4::kPKE | 1u << 16,
+  m.cpu().mmu().write_controls(m.cpu().controls().cr0,
+                               m.cpu().controls().cr4 | cr4::kPKE | 1u << 16,
                                m.cpu().controls().efer);
   m.cpu().gpr[kRax] = 0x55;
   EXPECT_EQ(m.emulate_bytes({0x0f, 0x01, 0xef}), "done");
@@ -252,8 +270,11 @@ TEST(Tables, TaskAndLocalTable) {
   for (const Mode mode : {Mode::k32, Mode::k64}) {
     TrapMachine m(mode);
     constexpr unsigned kIndex = TrapMachine::kFree;
-    const auto load = [&](uint8_t modrm, unsigned type, bool present, uint64_t selector, uint64_t high = 0) {
-      m.set_descriptor(kIndex, TrapMachine::make(0x4000, 0xfff, static_cast<uint16_t>(type | (present ? seg::kP : 0))));
+    const auto load = [&](uint8_t modrm, unsigned type, bool present, uint64_t selector,
+                          uint64_t high = 0) {
+      m.set_descriptor(
+          kIndex,
+          TrapMachine::make(0x4000, 0xfff, static_cast<uint16_t>(type | (present ? seg::kP : 0))));
       m.set_descriptor(kIndex + 1, high);
       m.cpu().gpr[kRax] = selector;
       return m.emulate_bytes({0x0f, 0x00, modrm});
@@ -278,7 +299,8 @@ TEST(Tables, TaskAndLocalTable) {
       EXPECT_EQ(load(kLtr, 9, true, kIndex * 8, 0xffff'8000), "done");
       EXPECT_EQ(m.cpu().state.tr.base, 0xffff'8000'0000'4000u);
       EXPECT_EQ(load(kLtr, 9, true, kIndex * 8, 0x0001'0000), bad) << "not canonical";
-      EXPECT_EQ(load(kLtr, 9, true, kIndex * 8, uint64_t{2} << 40), bad) << "a type in the upper half";
+      EXPECT_EQ(load(kLtr, 9, true, kIndex * 8, uint64_t{2} << 40), bad)
+          << "a type in the upper half";
     }
     EXPECT_EQ(m.emulate_bytes({0x0f, 0x00, 0xc8}), "done");  // str eax
     EXPECT_EQ(m.cpu().gpr[kRax], kIndex * 8u);
@@ -288,11 +310,15 @@ TEST(Tables, TaskAndLocalTable) {
 TEST(Tables, Umip) {
   TrapMachine m(Mode::k64);
   m.cpu().gpr[kRbx] = TrapMachine::kData;
-  const std::vector<std::vector<uint8_t>> all = {
-      {0x0f, 0x01, 0x03}, {0x0f, 0x01, 0x0b}, {0x0f, 0x00, 0xc0}, {0x0f, 0x00, 0xc8}, {0x0f, 0x01, 0xe0}};
+  const std::vector<std::vector<uint8_t>> all = {{0x0f, 0x01, 0x03},
+                                                 {0x0f, 0x01, 0x0b},
+                                                 {0x0f, 0x00, 0xc0},
+                                                 {0x0f, 0x00, 0xc8},
+                                                 {0x0f, 0x01, 0xe0}};
   m.enter(3);
   for (const auto& bytes : all) EXPECT_EQ(m.emulate_bytes(bytes), "done");
-  m.cpu().mmu().write_controls(m.cpu().controls().cr0, m.cpu().controls().cr4 | 1u << 11, m.cpu().controls().efer);
+  m.cpu().mmu().write_controls(m.cpu().controls().cr0, m.cpu().controls().cr4 | 1u << 11,
+                               m.cpu().controls().efer);
   for (const auto& bytes : all) EXPECT_EQ(m.emulate_bytes(bytes), "#GP(0)");
   m.enter(0);
   for (const auto& bytes : all) EXPECT_EQ(m.emulate_bytes(bytes), "done");
@@ -306,7 +332,8 @@ TEST(Query, EveryDescriptorAndLevel) {
     for (unsigned n = 0; n < 32 * 4 * 4 * 4; ++n) {
       const unsigned type = n % 32, dpl = n / 32 % 4, rpl = n / 128 % 4, cpl = n / 512;
       m.enter(cpl);
-      m.set_descriptor(kIndex, TrapMachine::make(0x1000, 0x12345, static_cast<uint16_t>(type | dpl << 5 | seg::kG)));
+      m.set_descriptor(kIndex, TrapMachine::make(0x1000, 0x12345,
+                                                 static_cast<uint16_t>(type | dpl << 5 | seg::kG)));
       const bool s = type >= 16;
       const bool code = type >= 24;
       const bool conforming = code && (type & 4) != 0;
@@ -323,12 +350,14 @@ TEST(Query, EveryDescriptorAndLevel) {
         m.cpu().gpr[kRax] = kIndex * 8 | rpl;
         m.cpu().gpr[kRcx] = 0x5555;
         ASSERT_EQ(m.emulate_bytes(bytes), "done");
-        ASSERT_EQ(m.cpu().flags.zf(), want) << "type " << type << " dpl " << dpl << " rpl " << rpl << " cpl " << cpl;
+        ASSERT_EQ(m.cpu().flags.zf(), want)
+            << "type " << type << " dpl " << dpl << " rpl " << rpl << " cpl " << cpl;
         if (value) ASSERT_EQ(m.cpu().gpr[kRcx], want ? *value : 0x5555);
       };
       check({0x0f, 0x00, 0xe0}, readable && level, std::nullopt);
       check({0x0f, 0x00, 0xe8}, writable && level, std::nullopt);
-      check({0x0f, 0x02, 0xc8}, in(wide ? long_lar : legacy_lar) && level, 0x810000u | type << 8 | dpl << 13);
+      check({0x0f, 0x02, 0xc8}, in(wide ? long_lar : legacy_lar) && level,
+            0x800000u | type << 8 | dpl << 13);
       check({0x0f, 0x03, 0xc8}, in(wide ? long_lsl : legacy_lsl) && level, 0x12345fff);
     }
   }

@@ -39,12 +39,13 @@ TEST(Return, EverySegmentAndLevel) {
     TrapMachine m(mode);
     const bool wide = mode == Mode::k64;
     for (unsigned n = 0; n < 2 * 4 * 16 * 4 * 4 * 4 * 4 * 2; ++n) {
-      const Case c{mode, n % 2 != 0, n / 2 % 4, n / 8 % 16, n / 128 % 4, n / 512 % 4, n / 2048 % 4, n / 8192 % 4,
-                   n / 32768 % 2 != 0};
-      const auto rights = static_cast<uint16_t>(c.type | seg::kS | c.dpl << 5 | (c.present ? seg::kP : 0) | seg::kG |
-                                                (wide ? seg::kL : seg::kDB));
-      const auto stack_rights =
-          static_cast<uint16_t>(seg::kWritable | seg::kS | seg::kP | c.stack_dpl << 5 | seg::kG | seg::kDB);
+      const Case c{mode,        n % 2 != 0,   n / 2 % 4,    n / 8 % 16,        n / 128 % 4,
+                   n / 512 % 4, n / 2048 % 4, n / 8192 % 4, n / 32768 % 2 != 0};
+      const auto rights =
+          static_cast<uint16_t>(c.type | seg::kS | c.dpl << 5 | (c.present ? seg::kP : 0) |
+                                seg::kG | (wide ? seg::kL : seg::kDB));
+      const auto stack_rights = static_cast<uint16_t>(seg::kWritable | seg::kS | seg::kP |
+                                                      c.stack_dpl << 5 | seg::kG | seg::kDB);
       m.enter(c.cpl);
       m.set_descriptor(kCodeIndex, TrapMachine::make(0, 0xfffff, rights));
       m.set_descriptor(kStackIndex, TrapMachine::make(0, 0xfffff, stack_rights));
@@ -62,9 +63,9 @@ TEST(Return, EverySegmentAndLevel) {
       push(0x7770);
       push(kStackIndex * 8 | c.stack_rpl);
       const CpuState before = m.cpu().snapshot();
-      const std::string what = absl::StrCat(name_of(mode), c.interrupt ? " iret" : " retf", " cpl ", c.cpl, " type ",
-                                            c.type, " dpl ", c.dpl, " rpl ", c.rpl, " stack ", c.stack_dpl, "/",
-                                            c.stack_rpl, " present ", c.present);
+      const std::string what = absl::StrCat(
+          name_of(mode), c.interrupt ? " iret" : " retf", " cpl ", c.cpl, " type ", c.type, " dpl ",
+          c.dpl, " rpl ", c.rpl, " stack ", c.stack_dpl, "/", c.stack_rpl, " present ", c.present);
       const std::vector<uint8_t> opcode = {static_cast<uint8_t>(c.interrupt ? 0xcf : 0xcb)};
       Op op = m.decode_bytes(wide ? std::vector<uint8_t>{0x48, opcode[0]} : opcode);
       ASSERT_EQ(m.emulate_op(op), expected(c)) << what;
@@ -78,7 +79,8 @@ TEST(Return, EverySegmentAndLevel) {
       ASSERT_EQ(m.cpu().rip, kTarget) << what;
       ASSERT_EQ(s.segments[kCs].selector, kCodeIndex * 8 | c.rpl) << what;
       const bool switched = c.rpl > c.cpl || (c.interrupt && wide);
-      ASSERT_EQ(m.cpu().gpr[kRsp], switched ? 0x7770 : kTop + c.size() * (c.interrupt ? 3 : 2)) << what;
+      ASSERT_EQ(m.cpu().gpr[kRsp], switched ? 0x7770 : kTop + c.size() * (c.interrupt ? 3 : 2))
+          << what;
       if (!c.interrupt) continue;
       uint64_t flags = flag::kOne | flag::kCF | flag::kRF;
       if (c.cpl == 0) flags |= flag::kIF | flag::kIOPL;
@@ -142,15 +144,17 @@ TEST(FarTransfer, JumpsAndCalls) {
       for (unsigned dpl = 0; dpl < 4; ++dpl) {
         for (unsigned rpl = 0; rpl < 4; ++rpl) {
           m.enter(cpl);
-          const auto rights = static_cast<uint16_t>(seg::kP | seg::kS | seg::kCode | seg::kDB | seg::kG | dpl << 5 |
-                                                    (conforming ? seg::kConforming : 0));
+          const auto rights =
+              static_cast<uint16_t>(seg::kP | seg::kS | seg::kCode | seg::kDB | seg::kG | dpl << 5 |
+                                    (conforming ? seg::kConforming : 0));
           m.set_descriptor(kCodeIndex, TrapMachine::make(0, 0xfffff, rights));
           const auto selector = static_cast<uint16_t>(kCodeIndex * 8 | rpl);
           const bool ok = conforming ? dpl <= cpl : rpl <= cpl && dpl == cpl;
           const std::string want = ok ? "done" : fault_text(13, kCodeIndex * 8);
           m.cpu().rip = TrapMachine::kCode;
           m.cpu().gpr[kRsp] = kTop;
-          const auto low = static_cast<uint8_t>(selector), high = static_cast<uint8_t>(selector >> 8);
+          const auto low = static_cast<uint8_t>(selector),
+                     high = static_cast<uint8_t>(selector >> 8);
           const uint16_t old = m.cpu().state.segments[kCs].selector;
           EXPECT_EQ(m.emulate_bytes({0x9a, 0x00, 0x00, 0x02, 0x00, low, high}), want);
           if (ok) {
@@ -171,12 +175,15 @@ TEST(FarTransfer, JumpsAndCalls) {
 TEST(FarTransfer, GatesAndTasksAreRefused) {
   TrapMachine m(Mode::k32);
   for (unsigned type = 0; type < 16; ++type) {
-    m.set_descriptor(kCodeIndex, TrapMachine::make(0, 0xfffff, static_cast<uint16_t>(seg::kP | type)));
-    EXPECT_EQ(m.emulate_bytes({0xea, 0, 0, 0, 0, kCodeIndex * 8, 0}), fault_text(13, kCodeIndex * 8));
+    m.set_descriptor(kCodeIndex,
+                     TrapMachine::make(0, 0xfffff, static_cast<uint16_t>(seg::kP | type)));
+    EXPECT_EQ(m.emulate_bytes({0xea, 0, 0, 0, 0, kCodeIndex * 8, 0}),
+              fault_text(13, kCodeIndex * 8));
   }
 }
 
-// From real mode to protected, compatibility and 64-bit mode, and what a boot loader does on the way.
+// From real mode to protected, compatibility and 64-bit mode, and what a boot loader does on the
+// way.
 TEST(FarTransfer, BetweenModes) {
   TrapMachine m(Mode::k32);
   TrapMachine real(Mode::kReal);
@@ -286,7 +293,8 @@ TEST(SystemCall, ThroughTheGate) {
   EXPECT_EQ(m.cpu().gpr[kRax], 9u);
   EXPECT_EQ(m.cpu().state.cpl, 0);
   EXPECT_EQ(m.cpu().gpr[kRsp], TrapMachine::stack_of(0) - 24);
-  EXPECT_EQ(m.word(TrapMachine::stack_of(0) - 20, 4), TrapMachine::kCode + 5) << "the faulting instruction's address";
+  EXPECT_EQ(m.word(TrapMachine::stack_of(0) - 20, 4), TrapMachine::kCode + 5)
+      << "the faulting instruction's address";
   EXPECT_EQ(m.word(TrapMachine::stack_of(0) - 8, 4), TrapMachine::kUserStack);
   EXPECT_EQ(m.cpu().instructions, 5u) << "HLT at level 3 does not count";
 }

@@ -19,26 +19,36 @@ Type type_of(bool s, unsigned type) {
   if (!s) return {};
   constexpr Type kTypes[16] = {
       // read-only, accessed; read/write, accessed; the same expanding down
-      {true, false, false, false, false}, {true, false, false, false, false},
-      {true, true, false, false, false}, {true, true, false, false, false},
-      {true, false, false, false, false}, {true, false, false, false, false},
-      {true, true, false, false, false}, {true, true, false, false, false},
+      {true, false, false, false, false},
+      {true, false, false, false, false},
+      {true, true, false, false, false},
+      {true, true, false, false, false},
+      {true, false, false, false, false},
+      {true, false, false, false, false},
+      {true, true, false, false, false},
+      {true, true, false, false, false},
       // execute-only; execute/read; the same conforming
-      {false, false, true, false, false}, {false, false, true, false, false},
-      {false, false, true, true, false}, {false, false, true, true, false},
-      {false, false, true, false, true}, {false, false, true, false, true},
-      {false, false, true, true, true}, {false, false, true, true, true},
+      {false, false, true, false, false},
+      {false, false, true, false, false},
+      {false, false, true, true, false},
+      {false, false, true, true, false},
+      {false, false, true, false, true},
+      {false, false, true, false, true},
+      {false, false, true, true, true},
+      {false, false, true, true, true},
   };
   return kTypes[type];
 }
 
-std::string expected_data(const Type& t, bool present, unsigned dpl, unsigned rpl, unsigned cpl, uint32_t error) {
+std::string expected_data(const Type& t, bool present, unsigned dpl, unsigned rpl, unsigned cpl,
+                          uint32_t error) {
   if (!t.data && !(t.code && t.readable)) return fault_text(13, error);
   if ((t.data || !t.conforming) && (rpl > dpl || cpl > dpl)) return fault_text(13, error);
   return present ? "done" : fault_text(11, error);
 }
 
-std::string expected_stack(const Type& t, bool present, unsigned dpl, unsigned rpl, unsigned cpl, uint32_t error) {
+std::string expected_stack(const Type& t, bool present, unsigned dpl, unsigned rpl, unsigned cpl,
+                           uint32_t error) {
   if (rpl != cpl || !t.data || !t.writable || dpl != cpl) return fault_text(13, error);
   return present ? "done" : fault_text(12, error);
 }
@@ -61,18 +71,19 @@ TEST(SegmentLoad, EveryDescriptorAndLevel) {
       const unsigned rpl = n / 256 % 4;
       const unsigned cpl = n / 1024 % 4;
       const Load& load = kLoads[n / 4096];
-      const auto attributes =
-          static_cast<uint16_t>(type | s << 4 | dpl << 5 | (present ? seg::kP : 0) | seg::kDB | seg::kG);
+      const auto attributes = static_cast<uint16_t>(type | s << 4 | dpl << 5 |
+                                                    (present ? seg::kP : 0) | seg::kDB | seg::kG);
       m.enter(cpl);
       m.set_descriptor(kIndex, TrapMachine::make(0x123000, 0x45678, attributes));
       const auto selector = static_cast<uint16_t>(kIndex * 8 | rpl);
       m.cpu().gpr[kRax] = selector;
       const Segment before = m.cpu().state.segments[load.reg];
       const uint64_t descriptor = m.descriptor(kIndex);
-      const auto expected = (load.reg == kSs ? expected_stack : expected_data)(type_of(s, type), present, dpl, rpl,
-                                                                              cpl, kIndex * 8);
-      const std::string what = absl::StrCat(name_of(mode), " register ", load.reg, " type ", type, " s ", s,
-                                            " present ", present, " dpl ", dpl, " rpl ", rpl, " cpl ", cpl);
+      const auto expected = (load.reg == kSs ? expected_stack : expected_data)(
+          type_of(s, type), present, dpl, rpl, cpl, kIndex * 8);
+      const std::string what =
+          absl::StrCat(name_of(mode), " register ", load.reg, " type ", type, " s ", s, " present ",
+                       present, " dpl ", dpl, " rpl ", rpl, " cpl ", cpl);
       ASSERT_EQ(m.emulate_bytes(load.bytes), expected) << what;
       const Segment& after = m.cpu().state.segments[load.reg];
       if (expected != "done") {

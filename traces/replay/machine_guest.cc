@@ -75,6 +75,7 @@ absl::Status Machine::guest_event(MachineCpu& cpu, const TraceEvent& event) {
       if (event.address % kWordBytes != 0 || p2m_->frame_index(Gpa(event.address)) == P2m::kNoIndex) {
         return refused("not a word of the guest's memory");
       }
+      p2m_->back(Gpa(event.address));  // which whoever filled it before the guest ran did
       memory_->set_word(Gpa(event.address), event.value);
       return absl::OkStatus();
     case EventKind::kDevices:

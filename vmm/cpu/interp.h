@@ -23,7 +23,7 @@ class Interp {
 
   /// Linear addresses before which to stop (ExitReason::kBreakpoint); `skip_breakpoint` lets the next run begin at one.
   void set_breakpoint(uint64_t linear, bool on);
-  void skip_breakpoint() { skip_ = true; }
+  void skip_breakpoint(bool skips = true) { skip_ = skips; }
 
  private:
   Block* find(Cpu& cpu, uint8_t mode);

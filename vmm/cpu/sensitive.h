@@ -7,9 +7,12 @@
 // How Op holds the operands of a sensitive instruction, so that the VMM need not decode it again:
 //   r1, r2   register operands in the manual's order, as in any Op;
 //   r3       sensitive_form bits;
-//   size     operand size in bytes: of the accumulator (IN, OUT), of an element (INS, OUTS), else the effective
-//            operand size of the instruction (stack operations and MOV CR, MOV DR in 64-bit mode: 8 unless overridden);
-//   imm      immediate; of a far JMP or CALL to an immediate pointer: the offset, and `disp` the selector.
+//   size     operand size in bytes: of the accumulator (IN, OUT), of an element (INS, OUTS), else
+//   the effective
+//            operand size of the instruction (stack operations and MOV CR, MOV DR in 64-bit mode: 8
+//            unless overridden);
+//   imm      immediate; of a far JMP or CALL to an immediate pointer: the offset, and `disp` the
+//   selector.
 
 namespace gnomon::vmm {
 

@@ -53,6 +53,7 @@ class MachineImpl final : public Machine, private DevicePort, private TrapEnviro
   uint64_t trace_hash() const override { return hash_; }
   uint64_t memory_hash() override;
   Counters counters() const override;
+  std::array<uint64_t, 3> references() const override;
   CacheStats cache_stats() const override;
   absl::Status finish_trace() override;
   std::vector<ExitCount> exit_counts() const override;

@@ -65,6 +65,7 @@ RunEnd MachineImpl::step(unsigned number) {
   if (!can_run(*p.cpu)) return RunEnd{RunEnd::Reason::kHalted, 0, number, "the processor waits"};
   p.interp->skip_breakpoint();
   turn(p, 1);
+  p.interp->skip_breakpoint(false);  // there may have been none to skip
   return end_ ? *end_ : RunEnd{};
 }
 

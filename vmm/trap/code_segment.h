@@ -16,9 +16,10 @@ inline bool ip_fits(const Cpu& cpu, const Descriptor& d, uint64_t rip) {
 }
 /// The code segment that IRET and RETF return to, with their checks (SDM vol. 2, RET).
 bool check_return_segment(Cpu& cpu, uint16_t selector, Descriptor& d);
-/// The stack segment that they return to at level `cpl`, when the code there is `code`. A null one is left to 64-bit
-/// kernels.
-bool check_return_stack(Cpu& cpu, uint16_t selector, unsigned cpl, const Descriptor& code, Segment& ss);
+/// The stack segment that they return to at level `cpl`, when the code there is `code`. A null one
+/// is left to 64-bit kernels.
+bool check_return_stack(Cpu& cpu, uint16_t selector, unsigned cpl, const Descriptor& code,
+                        Segment& ss);
 /// Loads CS and the privilege level. The caller calls Cpu::mode_changed().
 void set_code_segment(Cpu& cpu, const Descriptor& d, uint16_t selector, unsigned cpl);
 /// Going outward: segments that the new level may not use become null ones.

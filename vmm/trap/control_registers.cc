@@ -9,11 +9,13 @@
 namespace gnomon::vmm::trap {
 namespace {
 
-constexpr uint64_t kCr0Writable = cr0::kPE | control::kMP | control::kEM | control::kTS | control::kNE | cr0::kWP |
-                                  control::kAM | control::kNW | control::kCD | cr0::kPG;
-constexpr uint64_t kCr4Writable = cr4::kPSE | cr4::kPAE | cr4::kPGE | cr4::kPCIDE | cr4::kSMEP | cr4::kSMAP |
-                                  cr4::kPKE | control::kTSD | control::kDE | control::kPCE | control::kOSFXSR |
-                                  control::kOSXMMEXCPT | control::kUMIP | control::kFSGSBASE;
+constexpr uint64_t kCr0Writable = cr0::kPE | control::kMP | control::kEM | control::kTS |
+                                  control::kNE | cr0::kWP | control::kAM | control::kNW |
+                                  control::kCD | cr0::kPG;
+constexpr uint64_t kCr4Writable = cr4::kPSE | cr4::kPAE | cr4::kPGE | cr4::kPCIDE | cr4::kSMEP |
+                                  cr4::kSMAP | cr4::kPKE | control::kTSD | control::kDE |
+                                  control::kPCE | control::kOSFXSR | control::kOSXMMEXCPT |
+                                  control::kUMIP | control::kFSGSBASE;
 // Those that the software TLB depends on.
 
 constexpr uint16_t kHostCr0 = 0x33;  // what SMSW shows of a host: ET, NE, MP, PE
@@ -47,7 +49,8 @@ bool write_cr4(Instruction& in, uint64_t value) {
 bool write_cr3(Instruction& in, uint64_t value) {
   Cpu& cpu = in.cpu;
   constexpr uint64_t kNoFlush = cr3::kNoFlush;
-  if ((value & kNoFlush) != 0 && (cpu.controls().cr4 & cr4::kPCIDE) == 0) return general_protection(cpu);
+  if ((value & kNoFlush) != 0 && (cpu.controls().cr4 & cr4::kPCIDE) == 0)
+    return general_protection(cpu);
   return cpu.memory.write_cr3(value) || general_protection(cpu);
 }
 
@@ -85,9 +88,10 @@ bool move_control(Instruction& in) {
       case 2: value = cpu.state.cr2; break;
       case 3: value = c.cr3; break;
       case 4: value = c.cr4; break;
-      default: value = in.environment.board().apic_base(cpu.id) != 0
-                           ? in.environment.board().task_priority(cpu.id)
-                           : cpu.state.cr8;
+      default:
+        value = in.environment.board().apic_base(cpu.id) != 0
+                    ? in.environment.board().task_priority(cpu.id)
+                    : cpu.state.cr8;
     }
     set_register(cpu, reg, size, value);
     return true;
@@ -117,6 +121,7 @@ bool load_machine_status(Instruction& in) {
 }
 
 bool store_machine_status(Instruction& in) {
+  if (prevented(in.cpu)) return general_protection(in.cpu);
   const uint64_t shown = in.policy.naive ? kHostCr0 : in.cpu.controls().cr0;
   return store_rm16(in, in.op.r1, shown);
 }

@@ -7,10 +7,11 @@
 #include "vmm/trap/control_registers.h"
 #include "vmm/trap/instructions.h"
 
-// CPUID (SDM vol. 2, table 3-8): exactly what there is. The processor calls itself GenuineIntel, family 6, model 0FH (the first
-// with 64-bit mode of its line): kernels and memory testers then take the paths of Intel's processors, on which SYSCALL exists
-// in 64-bit mode only, SYSENTER in all modes, and SYSRET checks RCX at level 0. Bit 31 of leaf 1 and the leaves from
-// 4000_0000H say that it is a virtual one.
+// CPUID (SDM vol. 2, table 3-8): exactly what there is. The processor calls itself GenuineIntel,
+// family 6, model 0FH (the first with 64-bit mode of its line): kernels and memory testers then
+// take the paths of Intel's processors, on which SYSCALL exists in 64-bit mode only, SYSENTER in
+// all modes, and SYSRET checks RCX at level 0. Bit 31 of leaf 1 and the leaves from 4000_0000H say
+// that it is a virtual one.
 
 namespace gnomon::vmm::trap {
 namespace {
@@ -23,17 +24,18 @@ constexpr uint32_t kLastExtended = 0x8000'0008;
 constexpr uint32_t kTscHz = 1'000'000'000;
 
 // Leaf 1, EDX.
-constexpr uint32_t kFeatures = bit(0) /* FPU */ | bit(2) /* DE */ | bit(3) /* PSE */ | bit(4) /* TSC */ |
-                               bit(5) /* MSR */ | bit(6) /* PAE */ | bit(8) /* CX8 */ | bit(11) /* SEP */ |
-                               bit(12) /* MTRR */ | bit(13) /* PGE */ | bit(15) /* CMOV */ | bit(16) /* PAT */ |
-                               bit(19) /* CLFSH */ | bit(23) /* MMX */ | bit(24) /* FXSR */ | bit(25) /* SSE */ |
-                               bit(26) /* SSE2 */;
+constexpr uint32_t kFeatures =
+    bit(0) /* FPU */ | bit(2) /* DE */ | bit(3) /* PSE */ | bit(4) /* TSC */ | bit(5) /* MSR */ |
+    bit(6) /* PAE */ | bit(8) /* CX8 */ | bit(11) /* SEP */ | bit(12) /* MTRR */ |
+    bit(13) /* PGE */ | bit(15) /* CMOV */ | bit(16) /* PAT */ | bit(19) /* CLFSH */ |
+    bit(23) /* MMX */ | bit(24) /* FXSR */ | bit(25) /* SSE */ | bit(26) /* SSE2 */;
 constexpr uint32_t kPse36 = bit(17), kApic = bit(9);
 // Leaf 1, ECX.
-constexpr uint32_t kMoreFeatures = bit(13) /* CX16 */ | bit(17) /* PCID */ | bit(23) /* POPCNT */ |
-                                   bit(31) /* hypervisor */;
+constexpr uint32_t kMoreFeatures =
+    bit(13) /* CX16 */ | bit(17) /* PCID */ | bit(23) /* POPCNT */ | bit(31) /* hypervisor */;
 // Leaf 7.
-constexpr uint32_t kFeatures7b = bit(0) /* FSGSBASE */ | bit(7) /* SMEP */ | bit(10) /* INVPCID */ | bit(20) /* SMAP */;
+constexpr uint32_t kFeatures7b =
+    bit(0) /* FSGSBASE */ | bit(7) /* SMEP */ | bit(10) /* INVPCID */ | bit(20) /* SMAP */;
 constexpr uint32_t kFeatures7c = bit(2) /* UMIP */ | bit(3) /* PKU */ | bit(22) /* RDPID */;
 constexpr uint32_t kOspke = bit(4);
 constexpr uint32_t kFeatures7d = bit(29) /* ARCH_CAPABILITIES */;
@@ -53,7 +55,8 @@ uint32_t word(absl::string_view text, size_t number) {
 CpuidLeaf features(const Cpu& cpu, Board& board, const CpuModel& model) {
   CpuidLeaf r;
   r.eax = kSignature;
-  r.ebx = cpu.id << 24 | 1u << 16 | 64 / 8 << 8;  // APIC number, one logical processor, CLFLUSH of 64 bytes
+  r.ebx = cpu.id << 24 | 1u << 16 |
+          64 / 8 << 8;  // APIC number, one logical processor, CLFLUSH of 64 bytes
   r.ecx = kMoreFeatures;
   r.edx = kFeatures | (model.pse36 ? kPse36 : 0) | (board.apic_base(cpu.id) >> 11 & 1 ? kApic : 0);
   return r;
@@ -65,18 +68,21 @@ CpuidLeaf structured_features(const Cpu& cpu) {
 }
 
 CpuidLeaf extended_features(const Cpu& cpu, const CpuModel& model) {
-  return {0, 0, kExtendedC, kExtendedD | (model.gb_pages ? kGigabytePages : 0) | (cpu.code64() ? kSyscall : 0)};
+  return {0, 0, kExtendedC,
+          kExtendedD | (model.gb_pages ? kGigabytePages : 0) | (cpu.code64() ? kSyscall : 0)};
 }
 
 CpuidLeaf brand(unsigned part) {
   constexpr absl::string_view kBrand = "Gnomon virtual processor";
-  return {word(kBrand, 4 * part), word(kBrand, 4 * part + 1), word(kBrand, 4 * part + 2), word(kBrand, 4 * part + 3)};
+  return {word(kBrand, 4 * part), word(kBrand, 4 * part + 1), word(kBrand, 4 * part + 2),
+          word(kBrand, 4 * part + 3)};
 }
 
 CpuidLeaf hypervisor(uint32_t leaf) {
   constexpr absl::string_view kName = "GnomonGnomon";
   if (leaf == 0x4000'0000) return {kLastHypervisor, word(kName, 0), word(kName, 1), word(kName, 2)};
-  if (leaf == kLastHypervisor) return {kTscHz / 1000, kTscHz / 1000, 0, 0};  // TSC and APIC timer, in kHz
+  if (leaf == kLastHypervisor)
+    return {kTscHz / 1000, kTscHz / 1000, 0, 0};  // TSC and APIC timer, in kHz
   return {};
 }
 

@@ -2,8 +2,8 @@
 #include "vmm/trap/control_registers.h"
 #include "vmm/trap/instructions.h"
 
-// MOV to and from debug registers (SDM vol. 3, 17.2). They hold what was written; breakpoints that DR7 enables are not
-// watched. General detect (DR7.GD) works.
+// MOV to and from debug registers (SDM vol. 3, 17.2). They hold what was written; breakpoints that
+// DR7 enables are not watched. General detect (DR7.GD) works.
 
 namespace gnomon::vmm::trap {
 namespace {

@@ -2,7 +2,8 @@
 #include "vmm/trap/interrupt.h"
 #include "vmm/trap/trap.h"
 
-// Delivery of events, and what becomes of faults on the way (SDM vol. 3, 6.15, "Double Fault Exception").
+// Delivery of events, and what becomes of faults on the way (SDM vol. 3, 6.15, "Double Fault
+// Exception").
 
 namespace gnomon::vmm {
 namespace trap {

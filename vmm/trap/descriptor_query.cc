@@ -15,7 +15,8 @@ void set_zf(Cpu& cpu, bool zf) {
 unsigned visible_cpl(const Instruction& in) { return in.policy.naive ? 3u : in.cpu.state.cpl; }
 
 // System types that LAR and LSL know, as bits (SDM vol. 2, tables of LAR and LSL).
-constexpr uint16_t kRightsLegacy = 1u << 1 | 1u << 2 | 1u << 3 | 1u << 4 | 1u << 5 | 1u << 9 | 1u << 11 | 1u << 12;
+constexpr uint16_t kRightsLegacy =
+    1u << 1 | 1u << 2 | 1u << 3 | 1u << 4 | 1u << 5 | 1u << 9 | 1u << 11 | 1u << 12;
 constexpr uint16_t kRightsLong = 1u << 2 | 1u << 9 | 1u << 11 | 1u << 12;
 constexpr uint16_t kLimitLegacy = 1u << 1 | 1u << 2 | 1u << 3 | 1u << 9 | 1u << 11;
 constexpr uint16_t kLimitLong = 1u << 2 | 1u << 9 | 1u << 11;

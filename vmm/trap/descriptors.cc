@@ -56,13 +56,16 @@ bool mark_descriptor(Cpu& cpu, Descriptor& d, unsigned type_bits) {
 Segment null_segment(uint16_t selector) { return {selector, 0, 0, 0}; }
 
 Segment flat_code(uint16_t selector, unsigned dpl, bool code64) {
-  constexpr uint16_t kRights = seg::kP | seg::kS | seg::kCode | seg::kReadable | seg::kAccessed | seg::kG;
-  const auto attributes = static_cast<uint16_t>(kRights | (code64 ? seg::kL : seg::kDB) | dpl << seg::kDplShift);
+  constexpr uint16_t kRights =
+      seg::kP | seg::kS | seg::kCode | seg::kReadable | seg::kAccessed | seg::kG;
+  const auto attributes =
+      static_cast<uint16_t>(kRights | (code64 ? seg::kL : seg::kDB) | dpl << seg::kDplShift);
   return {selector, attributes, 0xffff'ffff, 0};
 }
 
 Segment flat_stack(uint16_t selector, unsigned dpl) {
-  constexpr uint16_t kRights = seg::kP | seg::kS | seg::kWritable | seg::kAccessed | seg::kG | seg::kDB;
+  constexpr uint16_t kRights =
+      seg::kP | seg::kS | seg::kWritable | seg::kAccessed | seg::kG | seg::kDB;
   return {selector, static_cast<uint16_t>(kRights | dpl << seg::kDplShift), 0xffff'ffff, 0};
 }
 

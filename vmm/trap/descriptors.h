@@ -12,8 +12,9 @@ namespace gnomon::vmm::trap {
 
 /// Types of system descriptors.
 namespace system_type {
-inline constexpr unsigned kTss16 = 1, kLdt = 2, kTss16Busy = 3, kCallGate16 = 4, kTaskGate = 5, kInterrupt16 = 6,
-                          kTrap16 = 7, kTss32 = 9, kTss32Busy = 11, kCallGate32 = 12, kInterrupt32 = 14, kTrap32 = 15;
+inline constexpr unsigned kTss16 = 1, kLdt = 2, kTss16Busy = 3, kCallGate16 = 4, kTaskGate = 5,
+                          kInterrupt16 = 6, kTrap16 = 7, kTss32 = 9, kTss32Busy = 11,
+                          kCallGate32 = 12, kInterrupt32 = 14, kTrap32 = 15;
 }  // namespace system_type
 
 struct Descriptor {
@@ -60,8 +61,10 @@ bool mark_descriptor(Cpu& cpu, Descriptor& d, unsigned type_bits);
 
 /// Loads ES, SS, DS, FS or GS as MOV does, with all checks (SDM vol. 2, MOV).
 bool load_segment(Cpu& cpu, unsigned reg, uint16_t selector);
-/// The checks of a stack segment for privilege level `cpl`. Faults: `vector` with the selector, #SS if it is not present.
-bool check_stack_segment(Cpu& cpu, uint16_t selector, unsigned cpl, uint8_t vector, uint32_t ext, Descriptor& d);
+/// The checks of a stack segment for privilege level `cpl`. Faults: `vector` with the selector, #SS
+/// if it is not present.
+bool check_stack_segment(Cpu& cpu, uint16_t selector, unsigned cpl, uint8_t vector, uint32_t ext,
+                         Descriptor& d);
 /// A segment register in real mode.
 void set_real_segment(Cpu& cpu, unsigned reg, uint16_t selector);
 /// What a null selector makes of a segment register.

@@ -3,7 +3,8 @@
 
 #include "vmm/trap/instructions.h"
 
-// Which function emulates which instruction, what it is counted as, and what it needs in the first place.
+// Which function emulates which instruction, what it is counted as, and what it needs in the first
+// place.
 
 namespace gnomon::vmm {
 namespace {

@@ -3,8 +3,8 @@
 #include "vmm/trap/instructions.h"
 #include "vmm/trap/stack.h"
 
-// Far JMP, CALL and RET (SDM vol. 2, JMP, CALL, RET). Call gates, task gates and task-state segments as targets raise
-// #GP with their selector: no system that this machine is for uses them.
+// Far JMP, CALL and RET (SDM vol. 2, JMP, CALL, RET). Call gates, task gates and task-state
+// segments as targets raise #GP with their selector: no system that this machine is for uses them.
 
 namespace gnomon::vmm::trap {
 
@@ -20,7 +20,8 @@ bool check_return_segment(Cpu& cpu, uint16_t selector, Descriptor& d) {
   return true;
 }
 
-bool check_return_stack(Cpu& cpu, uint16_t selector, unsigned cpl, const Descriptor& code, Segment& ss) {
+bool check_return_stack(Cpu& cpu, uint16_t selector, unsigned cpl, const Descriptor& code,
+                        Segment& ss) {
   if (is_null(selector)) {
     const bool allowed = cpu.long_mode() && code.code64() && cpl != 3 && (selector & 3u) == cpl;
     if (!allowed) return general_protection(cpu);
@@ -44,7 +45,8 @@ void set_code_segment(Cpu& cpu, const Descriptor& d, uint16_t selector, unsigned
 void drop_inner_segments(Cpu& cpu) {
   for (const unsigned i : {kEs, kDs, kFs, kGs}) {
     Segment& s = cpu.state.segments[i];
-    const bool conforming = (s.attributes & (seg::kCode | seg::kConforming)) == (seg::kCode | seg::kConforming);
+    const bool conforming =
+        (s.attributes & (seg::kCode | seg::kConforming)) == (seg::kCode | seg::kConforming);
     const bool unusable = s.attributes == 0;
     if (unusable) {
       s.selector = 0;  // its base, which 64-bit code may have set, stays
@@ -64,7 +66,8 @@ bool target_of(Instruction& in, uint16_t& selector, uint64_t& offset) {
     return true;
   }
   uint64_t value = 0;
-  if (!load_operand(in, 0, in.op.size, offset) || !load_operand(in, in.op.size, 2, value)) return false;
+  if (!load_operand(in, 0, in.op.size, offset) || !load_operand(in, in.op.size, 2, value))
+    return false;
   selector = static_cast<uint16_t>(value);
   return true;
 }
@@ -74,7 +77,8 @@ bool check_target(Cpu& cpu, uint16_t selector, uint64_t offset, Descriptor& d) {
   if (!need_descriptor(cpu, selector, kGeneralProtection, 0, d)) return false;
   const unsigned cpl = cpu.state.cpl;
   const bool level = d.conforming() ? d.dpl() <= cpl : d.dpl() == cpl && (selector & 3u) <= cpl;
-  if (!d.code() || !level || !valid_size(cpu, d)) return general_protection(cpu, error_of(selector));
+  if (!d.code() || !level || !valid_size(cpu, d))
+    return general_protection(cpu, error_of(selector));
   if (!d.present()) return fail(cpu, Fault::with_error(kSegmentNotPresent, error_of(selector)));
   return ip_fits(cpu, d, offset) || general_protection(cpu);
 }
@@ -108,7 +112,8 @@ bool transfer(Instruction& in, bool call) {
 }
 
 // RETF to an outer level: the stack pointer and segment lie above the bytes that it releases.
-bool return_outward(Instruction& in, Descriptor& d, uint16_t selector, uint64_t rip, uint64_t release) {
+bool return_outward(Instruction& in, Descriptor& d, uint16_t selector, uint64_t rip,
+                    uint64_t release) {
   Cpu& cpu = in.cpu;
   const unsigned size = in.op.size;
   const unsigned cpl = selector & 3;
@@ -146,7 +151,8 @@ bool return_far(Instruction& in) {
   Stack stack = current_stack(cpu);
   uint64_t rip = 0;
   uint64_t wide = 0;
-  if (!stack_load(cpu, stack, 0, size, rip) || !stack_load(cpu, stack, size, size, wide)) return false;
+  if (!stack_load(cpu, stack, 0, size, rip) || !stack_load(cpu, stack, size, size, wide))
+    return false;
   const auto selector = static_cast<uint16_t>(wide);
   if (cpu.real_mode()) {
     if (rip > cpu.state.segments[kCs].limit) return general_protection(cpu);

@@ -2,7 +2,8 @@
 #include "vmm/trap/instructions.h"
 #include "vmm/trap/stack.h"
 
-// PUSHF, POPF, CLI, STI, CLAC, STAC. Neither virtual-8086 mode nor its extensions (CR4.VME, CR4.PVI) are there.
+// PUSHF, POPF, CLI, STI, CLAC, STAC. Neither virtual-8086 mode nor its extensions (CR4.VME,
+// CR4.PVI) are there.
 
 namespace gnomon::vmm::trap {
 

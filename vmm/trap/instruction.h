@@ -17,10 +17,10 @@ struct Instruction {
   const Op& op;
   TrapEnvironment& environment;
   const TrapPolicy& policy;
-  uint64_t next;             ///< RIP after it; a transfer of control changes it
-  bool repeats = false;      ///< not finished: RIP stays
-  bool keeps_rf = false;     ///< has loaded RFLAGS.RF
-  bool no_step = false;      ///< no single-step trap after it
+  uint64_t next;          ///< RIP after it; a transfer of control changes it
+  bool repeats = false;   ///< not finished: RIP stays
+  bool keeps_rf = false;  ///< has loaded RFLAGS.RF
+  bool no_step = false;   ///< no single-step trap after it
   bool halts = false;
 
   bool form(uint8_t bit) const { return (op.r3 & bit) != 0; }
@@ -51,7 +51,9 @@ inline uint64_t ip_mask(const Cpu& cpu) {
     default: return 0xffff;
   }
 }
-inline uint64_t size_mask(unsigned bytes) { return bytes == 8 ? ~uint64_t{0} : (uint64_t{1} << 8 * bytes) - 1; }
+inline uint64_t size_mask(unsigned bytes) {
+  return bytes == 8 ? ~uint64_t{0} : (uint64_t{1} << 8 * bytes) - 1;
+}
 /// Can a linear address be used with the paging in force, or (paging off) with 4-level paging?
 inline bool canonical(const Cpu& cpu, uint64_t va) {
   const unsigned top = (cpu.controls().cr4 & cr4::kLA57) != 0 ? 56 : 47;

@@ -8,7 +8,8 @@
 #include "vmm/trap/stack.h"
 #include "vmm/trap/task_state.h"
 
-// Entry into a handler through the interrupt table (SDM vol. 2, INT n; vol. 3, chapter 6). Task gates raise #GP.
+// Entry into a handler through the interrupt table (SDM vol. 2, INT n; vol. 3, chapter 6). Task
+// gates raise #GP.
 
 namespace gnomon::vmm::trap {
 namespace {
@@ -74,7 +75,8 @@ bool read_handler(Cpu& cpu, const Gate& gate, uint32_t ext, Descriptor& d) {
   const uint32_t error = error_of(gate.selector) | ext;
   if (!need_descriptor(cpu, gate.selector, kGeneralProtection, ext, d)) return false;
   if (!d.code() || d.dpl() > cpu.state.cpl) return general_protection(cpu, error);
-  if (cpu.long_mode() && (!d.code64() || !valid_size(cpu, d))) return general_protection(cpu, error);
+  if (cpu.long_mode() && (!d.code64() || !valid_size(cpu, d)))
+    return general_protection(cpu, error);
   if (!d.present()) return fail(cpu, Fault::with_error(kSegmentNotPresent, error));
   return true;
 }
@@ -139,7 +141,8 @@ bool enter_protected(Cpu& cpu, const Entry& entry) {
   frame[count++] = entry.return_rip;
   if (entry.has_error) frame[count++] = entry.error;
   const uint32_t stack_error = inward && !cpu.long_mode() ? error_of(stack.ss.selector) | ext : ext;
-  if (!stack_push(cpu, stack, gate.size(cpu.long_mode()), {frame.data(), count}, stack_error)) return false;
+  if (!stack_push(cpu, stack, gate.size(cpu.long_mode()), {frame.data(), count}, stack_error))
+    return false;
 
   if (inward) cpu.state.segments[kSs] = stack.ss;
   set_stack_pointer(cpu, stack);

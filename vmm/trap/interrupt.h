@@ -11,7 +11,7 @@ struct Entry {
   uint8_t vector = 0;
   bool has_error = false;
   uint32_t error = 0;
-  bool software = false;    ///< INT n and relatives: the gate's privilege level is checked, EXT is 0
+  bool software = false;  ///< INT n and relatives: the gate's privilege level is checked, EXT is 0
   uint64_t return_rip = 0;
   uint64_t saved_flags = 0;
 };
@@ -21,7 +21,7 @@ bool enter_handler(Cpu& cpu, const Entry& entry);
 
 /// What a fault during the delivery of another event makes of the two.
 enum class Combined : uint8_t {
-  kSecond,       ///< the second one is delivered
+  kSecond,  ///< the second one is delivered
   kDoubleFault,
   kShutdown,
 };

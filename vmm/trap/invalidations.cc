@@ -21,7 +21,8 @@ bool invalidate_context(Instruction& in) {
   uint64_t address = 0;
   if (!load_operand(in, 0, 8, pcid) || !load_operand(in, 8, 8, address)) return false;
   if (type > 3) return general_protection(cpu);
-  if (!cpu.memory.invpcid(static_cast<InvpcidType>(type), pcid, address)) return general_protection(cpu);
+  if (!cpu.memory.invpcid(static_cast<InvpcidType>(type), pcid, address))
+    return general_protection(cpu);
   return true;
 }
 

@@ -50,7 +50,8 @@ bool return_protected(Instruction& in, uint64_t rip, uint16_t selector, uint64_t
   const bool switches = outward || cpu.code64();
   if (switches) {
     uint64_t stack_selector = 0;
-    if (!stack_load(cpu, stack, 0, size, sp) || !stack_load(cpu, stack, size, size, stack_selector) ||
+    if (!stack_load(cpu, stack, 0, size, sp) ||
+        !stack_load(cpu, stack, size, size, stack_selector) ||
         !check_return_stack(cpu, static_cast<uint16_t>(stack_selector), cpl, d, ss)) {
       return false;
     }
@@ -88,7 +89,8 @@ bool interrupt_return(Instruction& in) {
     return false;
   }
   const auto cs = static_cast<uint16_t>(selector);
-  const bool done = cpu.real_mode() ? return_real(in, rip, cs, image) : return_protected(in, rip, cs, image);
+  const bool done =
+      cpu.real_mode() ? return_real(in, rip, cs, image) : return_protected(in, rip, cs, image);
   if (!done) return false;
   cpu.state.nmi_blocked = false;
   cpu.mode_changed();

@@ -5,7 +5,8 @@
 #include "vmm/trap/instructions.h"
 #include "vmm/trap/time.h"
 
-// RDMSR and WRMSR (SDM vol. 4, chapter 2): one row for each register or range. What is not here raises #GP.
+// RDMSR and WRMSR (SDM vol. 4, chapter 2): one row for each register or range. What is not here
+// raises #GP.
 
 namespace gnomon::vmm::trap {
 namespace {
@@ -74,7 +75,9 @@ bool set_time(Instruction& in, uint32_t, uint64_t value) {
   return true;
 }
 
-uint64_t get_apic_base(Instruction& in, uint32_t) { return in.environment.board().apic_base(in.cpu.id); }
+uint64_t get_apic_base(Instruction& in, uint32_t) {
+  return in.environment.board().apic_base(in.cpu.id);
+}
 bool set_apic_base(Instruction& in, uint32_t, uint64_t value) {
   Board& board = in.environment.board();
   return board.apic_base(in.cpu.id) != 0 && board.set_apic_base(in.cpu.id, value);
@@ -93,7 +96,9 @@ bool set_pat(Instruction& in, uint32_t, uint64_t value) {
 // 7, uncached and overridable, is a type of PAT entries only.
 bool range_type(uint64_t type) { return memory_type(type) && type != 7; }
 
-uint64_t get_variable(Instruction& in, uint32_t index) { return msrs(in).mtrr_variable[index - 0x200]; }
+uint64_t get_variable(Instruction& in, uint32_t index) {
+  return msrs(in).mtrr_variable[index - 0x200];
+}
 bool set_variable(Instruction& in, uint32_t index, uint64_t value) {
   if (value >> in.cpu.mmu().state().cpu.maxphyaddr != 0) return false;
   const bool base = index % 2 == 0;
@@ -106,7 +111,9 @@ unsigned fixed_number(uint32_t index) {
   if (index == 0x250) return 0;
   return index < 0x268 ? index - 0x258 + 1 : index - 0x268 + 3;
 }
-uint64_t get_fixed(Instruction& in, uint32_t index) { return msrs(in).mtrr_fixed[fixed_number(index)]; }
+uint64_t get_fixed(Instruction& in, uint32_t index) {
+  return msrs(in).mtrr_fixed[fixed_number(index)];
+}
 bool set_fixed(Instruction& in, uint32_t index, uint64_t value) {
   for (unsigned i = 0; i < 8; ++i) {
     if (!range_type(value >> 8 * i & 0xff)) return false;
@@ -127,19 +134,20 @@ bool set_misc_enable(Instruction& in, uint32_t, uint64_t value) {
   return true;
 }
 
-// What this processor is not prey to, as it does not speculate: RDCL_NO, SKIP_L1DFL, SSB_NO, MDS_NO, IF_PSCHANGE_MC_NO,
-// TAA_NO, SBDR_SSDP_NO, FBSDP_NO, PSDP_NO, PBRSB_NO, GDS_NO, RFDS_NO.
-constexpr uint64_t kCapabilities = 1u << 0 | 1u << 3 | 1u << 4 | 1u << 5 | 1u << 6 | 1u << 8 | 1u << 13 | 1u << 14 |
-                                   1u << 15 | 1u << 24 | 1u << 26 | 1u << 27;
+// What this processor is not prey to, as it does not speculate: RDCL_NO, SKIP_L1DFL, SSB_NO,
+// MDS_NO, IF_PSCHANGE_MC_NO, TAA_NO, SBDR_SSDP_NO, FBSDP_NO, PSDP_NO, PBRSB_NO, GDS_NO, RFDS_NO.
+constexpr uint64_t kCapabilities = 1u << 0 | 1u << 3 | 1u << 4 | 1u << 5 | 1u << 6 | 1u << 8 |
+                                   1u << 13 | 1u << 14 | 1u << 15 | 1u << 24 | 1u << 26 | 1u << 27;
 
 constexpr Row kRows[] = {
     {0x10, 0x10, get_time, set_time},
-    {0x17, 0x17, constant<0>, refuse},                        // PLATFORM_ID
+    {0x17, 0x17, constant<0>, refuse},  // PLATFORM_ID
     {0x1b, 0x1b, get_apic_base, set_apic_base},
-    {0x8b, 0x8b, constant<uint64_t{1} << 32>, ignore},        // BIOS_SIGN_ID: microcode revision 1
-    {0xce, 0xce, constant<uint64_t{10} << 8>, refuse},        // PLATFORM_INFO: 10 times 100 MHz
-    {0xfe, 0xfe, constant<0x500 | kVariableRanges>, refuse},  // MTRRCAP: fixed ranges, write combining
-    {0x10a, 0x10a, constant<kCapabilities>, refuse},          // ARCH_CAPABILITIES
+    {0x8b, 0x8b, constant<uint64_t{1} << 32>, ignore},  // BIOS_SIGN_ID: microcode revision 1
+    {0xce, 0xce, constant<uint64_t{10} << 8>, refuse},  // PLATFORM_INFO: 10 times 100 MHz
+    {0xfe, 0xfe, constant<0x500 | kVariableRanges>,
+     refuse},                                         // MTRRCAP: fixed ranges, write combining
+    {0x10a, 0x10a, constant<kCapabilities>, refuse},  // ARCH_CAPABILITIES
     {0x174, 0x174, get<&Msrs::sysenter_cs>, set32<&Msrs::sysenter_cs>},
     {0x175, 0x175, get<&Msrs::sysenter_esp>, set_address<&Msrs::sysenter_esp>},
     {0x176, 0x176, get<&Msrs::sysenter_eip>, set_address<&Msrs::sysenter_eip>},

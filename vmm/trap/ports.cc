@@ -11,10 +11,13 @@ namespace {
 constexpr unsigned kChunk = 128;
 
 uint16_t port_of(const Instruction& in) {
-  return static_cast<uint16_t>(in.form(sensitive_form::kImmediate) ? in.op.imm & 0xff : in.cpu.gpr[kRdx]);
+  return static_cast<uint16_t>(in.form(sensitive_form::kImmediate) ? in.op.imm & 0xff
+                                                                   : in.cpu.gpr[kRdx]);
 }
 
-uint64_t masked(const Instruction& in, unsigned reg) { return in.cpu.gpr[reg] & in.op.address_mask; }
+uint64_t masked(const Instruction& in, unsigned reg) {
+  return in.cpu.gpr[reg] & in.op.address_mask;
+}
 
 // Sets the bits of a register that the address size covers.
 void set_masked(Instruction& in, unsigned reg, uint64_t value) {
@@ -33,7 +36,8 @@ bool element_in(Instruction& in, uint16_t port) {
   // A device register may change by being read: first see that there is a place for the value.
   if (!cpu.memory.probe_store(linear, size, cpu.memory.privilege())) return memory_failed(cpu);
   const uint64_t value = in.environment.port_read(cpu, port, size);
-  if (!cpu.memory.store_bytes(linear, &value, size, cpu.memory.privilege())) return memory_failed(cpu);
+  if (!cpu.memory.store_bytes(linear, &value, size, cpu.memory.privilege()))
+    return memory_failed(cpu);
   const uint64_t step = (cpu.state.rflags & flag::kDF) != 0 ? 0 - uint64_t{size} : size;
   set_masked(in, kRdi, offset + step);
   return true;

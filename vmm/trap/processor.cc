@@ -18,7 +18,8 @@ bool write_back_caches(Instruction&) { return true; }
 
 bool time_stamp(Instruction& in) {
   Cpu& cpu = in.cpu;
-  const bool denied = cpu.protected_mode() && cpu.state.cpl != 0 && (cpu.controls().cr4 & control::kTSD) != 0;
+  const bool denied =
+      cpu.protected_mode() && cpu.state.cpl != 0 && (cpu.controls().cr4 & control::kTSD) != 0;
   if (denied) return general_protection(cpu);
   const uint64_t now = time_now(in);
   cpu.gpr[kRax] = now & 0xffff'ffff;

@@ -9,9 +9,11 @@ namespace gnomon::vmm::trap {
 
 void set_real_segment(Cpu& cpu, unsigned reg, uint16_t selector) {
   Segment& s = cpu.state.segments[reg];
-  // The limit stays what it was ("unreal" mode); a segment that could not be used becomes an ordinary one.
+  // The limit stays what it was ("unreal" mode); a segment that could not be used becomes an
+  // ordinary one.
   const uint32_t limit = s.attributes == 0 ? 0xffff : s.limit;
-  s = {selector, seg::kP | seg::kS | seg::kWritable | seg::kAccessed, limit, uint64_t{selector} << 4};
+  s = {selector, seg::kP | seg::kS | seg::kWritable | seg::kAccessed, limit,
+       uint64_t{selector} << 4};
 }
 
 bool check_stack_segment(Cpu& cpu, uint16_t selector, unsigned cpl, uint8_t vector, uint32_t ext,

@@ -61,7 +61,8 @@ bool stack_push(Cpu& cpu, Stack& stack, unsigned size, absl::Span<const uint64_t
   const auto bytes = static_cast<unsigned>(size * values.size());
   for (size_t i = 0; i < values.size(); ++i) {
     const uint64_t at = stack.down(size * (i + 1));
-    if (!stack_may_hold(stack, at, size)) return fail(cpu, Fault::with_error(kStackFault, limit_error));
+    if (!stack_may_hold(stack, at, size))
+      return fail(cpu, Fault::with_error(kStackFault, limit_error));
     std::memcpy(frame + bytes - size * (i + 1), &values[i], size);
   }
   const uint64_t bottom = stack.down(bytes);

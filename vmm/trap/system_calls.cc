@@ -2,17 +2,20 @@
 #include "vmm/trap/descriptors.h"
 #include "vmm/trap/instructions.h"
 
-// Fast system calls (SDM vol. 2). SYSCALL and SYSRET are those of 64-bit mode, where all processors agree, with a return to
-// compatibility mode; elsewhere they are undefined, as on Intel's. SYSENTER and SYSEXIT work in every protected mode.
+// Fast system calls (SDM vol. 2). SYSCALL and SYSRET are those of 64-bit mode, where all processors
+// agree, with a return to compatibility mode; elsewhere they are undefined, as on Intel's. SYSENTER
+// and SYSEXIT work in every protected mode.
 
 namespace gnomon::vmm::trap {
 namespace {
 
 constexpr uint64_t kSyscallEnable = 1;  // of EFER
-constexpr uint64_t kReturnedFlags = flag::kArithmetic | flag::kTF | flag::kIF | flag::kDF | flag::kIOPL |
-                                    flag::kNT | flag::kAC | flag::kID;
+constexpr uint64_t kReturnedFlags = flag::kArithmetic | flag::kTF | flag::kIF | flag::kDF |
+                                    flag::kIOPL | flag::kNT | flag::kAC | flag::kID;
 
-uint16_t with_level(uint64_t selector, unsigned rpl) { return static_cast<uint16_t>((selector & 0xfffc) | rpl); }
+uint16_t with_level(uint64_t selector, unsigned rpl) {
+  return static_cast<uint16_t>((selector & 0xfffc) | rpl);
+}
 
 void enter_level(Cpu& cpu, uint64_t cs, uint64_t ss, unsigned cpl, bool code64) {
   cpu.state.segments[kCs] = flat_code(with_level(cs, cpl), cpl, code64);

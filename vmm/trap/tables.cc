@@ -8,15 +8,15 @@
 namespace gnomon::vmm::trap {
 namespace {
 
-// What a processor without UMIP shows at level 3 are the tables of the host: these, when the host is made up.
+// What a processor without UMIP shows at level 3 are the tables of the host: these, when the host
+// is made up.
 constexpr TableRegister kHostGdt{0xfffffe0000048000, 0x7f};
 constexpr TableRegister kHostIdt{0xfffffe0000000000, 0xfff};
 constexpr uint16_t kHostTask = 0x40, kHostLocal = 0;
 
-bool prevented(const Cpu& cpu) { return cpu.state.cpl != 0 && (cpu.controls().cr4 & control::kUMIP) != 0; }
-
 // The descriptor that LLDT and LTR want: in the GDT, of such a type.
-bool find_system(Cpu& cpu, uint16_t selector, bool (*right_type)(const Cpu&, unsigned), Descriptor& d) {
+bool find_system(Cpu& cpu, uint16_t selector, bool (*right_type)(const Cpu&, unsigned),
+                 Descriptor& d) {
   if ((selector & 4) != 0) return general_protection(cpu, error_of(selector));
   if (!need_descriptor(cpu, selector, kGeneralProtection, 0, d)) return false;
   if (!d.system() || !right_type(cpu, d.type())) return general_protection(cpu, error_of(selector));

@@ -34,7 +34,8 @@ bool task_stack(Cpu& cpu, unsigned cpl, uint32_t ext, uint16_t& ss, uint64_t& sp
   const unsigned offset = is_task32(cpu) ? 8 * cpl + 4 : 4 * cpl + 2;
   if (!within(cpu, offset, size + 2)) return invalid_task(cpu, ext);
   uint64_t selector = 0;
-  if (!task_read(cpu, offset, size, sp) || !task_read(cpu, offset + size, 2, selector)) return false;
+  if (!task_read(cpu, offset, size, sp) || !task_read(cpu, offset + size, 2, selector))
+    return false;
   ss = static_cast<uint16_t>(selector);
   return true;
 }

@@ -6,12 +6,13 @@
 
 #include "vmm/trap/instruction.h"
 
-// What the processor reads from the task-state segment (SDM vol. 3, 7.2, 7.6 and 7.7): stacks of inner levels, and which ports
-// an outer level may use. Tasks are not switched.
+// What the processor reads from the task-state segment (SDM vol. 3, 7.2, 7.6 and 7.7): stacks of
+// inner levels, and which ports an outer level may use. Tasks are not switched.
 
 namespace gnomon::vmm::trap {
 
-/// SS and (E)SP for level `cpl` from a 16- or 32-bit TSS. Faults: #TS with TR's selector, or of the access.
+/// SS and (E)SP for level `cpl` from a 16- or 32-bit TSS. Faults: #TS with TR's selector, or of the
+/// access.
 bool task_stack(Cpu& cpu, unsigned cpl, uint32_t ext, uint16_t& ss, uint64_t& sp);
 /// RSP for level `cpl`, and interrupt stack 1 to 7, from a 64-bit TSS.
 bool task_stack64(Cpu& cpu, unsigned cpl, uint32_t ext, uint64_t& rsp);

@@ -8,16 +8,39 @@
 
 #include "absl/strings/string_view.h"
 
-// How often guest code ended up in the VMM, by what it did. Exits of the MMU (page faults, trapped table writes) have
-// counters of their own: gnomon/base/counters.h.
+// How often guest code ended up in the VMM, by what it did. Exits of the MMU (page faults, trapped
+// table writes) have counters of their own: gnomon/base/counters.h.
 
 namespace gnomon::vmm {
 
 enum class ExitClass : uint8_t {
-  kControl, kDebugRegister, kInvalidate, kCache, kMsr, kPort, kPortString, kHalt, kCpuid, kTime,
-  kInterruptFlag, kFlags, kSoftwareInterrupt, kInterruptReturn, kSystemCall, kSystemReturn,
-  kSegmentBase, kDescriptorTable, kDescriptorQuery, kSegmentLoad, kFarTransfer, kKeys, kHypercall,
-  kUndefined, kFault, kTrap, kInterrupt,
+  kControl,
+  kDebugRegister,
+  kInvalidate,
+  kCache,
+  kMsr,
+  kPort,
+  kPortString,
+  kHalt,
+  kCpuid,
+  kTime,
+  kInterruptFlag,
+  kFlags,
+  kSoftwareInterrupt,
+  kInterruptReturn,
+  kSystemCall,
+  kSystemReturn,
+  kSegmentBase,
+  kDescriptorTable,
+  kDescriptorQuery,
+  kSegmentLoad,
+  kFarTransfer,
+  kKeys,
+  kHypercall,
+  kUndefined,
+  kFault,
+  kTrap,
+  kInterrupt,
   kCount,
 };
 inline constexpr size_t kExitClassCount = static_cast<size_t>(ExitClass::kCount);
