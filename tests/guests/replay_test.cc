@@ -86,9 +86,9 @@ INSTANTIATE_TEST_SUITE_P(All, Replay,
                          testing::Combine(testing::ValuesIn(kGuests),
                                           testing::Values("native", "shadow", "shadow:unsync=off", "vtlb",
                                                           "nested", "npt", "agile")),
-                         [](const auto& info) {
-                           return absl::StrCat(std::get<0>(info.param).name, "_",
-                                               as_name(std::get<1>(info.param)));
+                         [](const auto& test) {
+                           return absl::StrCat(std::get<0>(test.param).name, "_",
+                                               as_name(std::get<1>(test.param)));
                          });
 
 }  // namespace

@@ -64,9 +64,9 @@ INSTANTIATE_TEST_SUITE_P(All, Small,
                          testing::Combine(testing::Values("popf", "holes", "faults", "faults64", "paging", "paging64",
                                                           "selfmap", "smc", "timer", "ring3", "smp"),
                                           testing::ValuesIn(backends())),
-                         [](const auto& info) {
-                           return absl::StrCat(std::get<0>(info.param), "_",
-                                               as_name(std::get<1>(info.param)));
+                         [](const auto& test) {
+                           return absl::StrCat(std::get<0>(test.param), "_",
+                                               as_name(std::get<1>(test.param)));
                          });
 
 TEST(SmallGuest, TripleFaultEndsTheMachine) {
