@@ -97,9 +97,9 @@ TEST_P(Teach, BreaksNoInvariant) {
 INSTANTIATE_TEST_SUITE_P(All, Teach,
                          testing::Combine(testing::Values("teach32", "teach64"),
                                           testing::ValuesIn(backends())),
-                         [](const auto& info) {
-                           return absl::StrCat(std::get<0>(info.param), "_",
-                                               as_name(std::get<1>(info.param)));
+                         [](const auto& test) {
+                           return absl::StrCat(std::get<0>(test.param), "_",
+                                               as_name(std::get<1>(test.param)));
                          });
 
 // A paravirtual backend wants a guest that knows of it; with trap=on it takes another one's stores by trapping them.
