@@ -26,7 +26,6 @@ bool full_scale();
 struct RealGuest {
   std::string console;
   std::unique_ptr<Machine> machine;
-  bool says(absl::string_view text) const { return console.find(text) != std::string::npos; }
 };
 
 /// Failures are GoogleTest's; `machine` is null then.
