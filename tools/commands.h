@@ -10,7 +10,7 @@
 
 namespace gnomon::tools {
 
-extern const Verb kRunVerb;
+extern const Verb kRunVerb, kDemoVerb;
 extern const Verb kReplayVerb, kCompareVerb, kConfigVerb;
 extern const Verb kRecordVerb, kConvertVerb, kGenVerb, kInfoVerb, kFormatsVerb;
 extern const Verb kCountersVerb, kPresetsVerb, kBackendsVerb, kVersionVerb;

@@ -150,6 +150,7 @@ absl::Status add_positionals(const Verb& verb, std::vector<std::string> words,
       arguments.add(o.name, arguments.text(other->name));
       continue;
     }
+    if (next == words.size() && !o.instead.empty() && arguments.given(o.instead)) continue;
     if (next == words.size() && o.fallback.empty()) {
       return absl::InvalidArgumentError(absl::StrCat(o.name, " is missing"));
     }

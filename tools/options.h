@@ -41,6 +41,7 @@ struct OptionSpec {
   absl::string_view help;
   bool many = false;      ///< positional: one or more; the last one of its verb
   Words words = nullptr;  ///< for completion
+  absl::string_view instead = {};  ///< positional: the option that makes it unnecessary
 
   bool positional() const { return name[0] != '-'; }
 };

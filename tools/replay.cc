@@ -259,6 +259,8 @@ constexpr Example kCompareExamples[] = {
     {"gnomon compare sort.gtrace", "native, shadow and nested paging on a recorded program"},
     {"gnomon compare sort.gtrace --mmu native,nested --sweep host-page=4K,2M",
      "what larger host pages do for nested walks"},
+    {"gnomon compare --guest kernel.elf --append 'run=sort'",
+     "a kernel that is run once under each backend"},
     {"gnomon compare a.gtrace b.gtrace --vcpus 2 --guest thp=always --export-html report.html",
      "two programs on two processors with huge pages, as a page with plots"},
     {"gnomon compare gen:zipf,bytes=1G --mmu 'shadow;shadow:unsync=off' --limit 10M --json",

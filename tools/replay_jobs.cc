@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "absl/strings/str_format.h"
+#include "tools/guest_session.h"
 #include "tools/progress.h"
 #include "tools/units.h"
 
@@ -84,7 +85,10 @@ class Jobs {
       }
       if (job == nullptr) return;
       absl::StatusOr<SessionResult> result = absl::CancelledError();
-      if (!failed_.load()) result = replay(job->plan->setup, job->backends, &job->progress);
+      if (!failed_.load()) {
+        result = job->plan->image.file.empty() ? replay(job->plan->setup, job->backends, &job->progress)
+                                               : run_guest_session(*job->plan, job->backends, job->progress);
+      }
       if (!result.ok()) {
         failed_.store(true);
         // Those before it go on: theirs is the error to report, if they have one.

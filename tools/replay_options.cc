@@ -14,7 +14,7 @@ constexpr OptionSpec kTraces = {
     "TRACE", 0, kFileValue, "",
     "traces (see docs/trace-formats.md), gen:PATTERN,KEY=VALUE,... (docs/generators.md), or - for standard "
     "input; several run side by side in one guest, unless --each",
-    true};
+    true, nullptr, "--guest"};
 
 // What the machine, the guest and the costs are.
 constexpr auto kMachine = std::to_array<OptionSpec>({
@@ -29,7 +29,7 @@ constexpr auto kMachine = std::to_array<OptionSpec>({
     {"--host-page", 0, "SIZE", "4K", "largest host page behind guest memory: 4K, 2M or 1G", false, page_words},
     {"--vcpus", 0, "N", "1", "processors of the machine, 1 to 64; processes and threads spread over them"},
     {"--guest", 'g', "KEY=VALUE,...", "",
-     "the guest's kernel: thp=never|madvise|always, placement=sequential|random|fragmented, pcid=on|off, "
+     "without KEY=: the image of a guest to run instead of replaying traces, as `gnomon run` does. With it: the modelled guest's kernel: thp=never|madvise|always, placement=sequential|random|fragmented, pcid=on|off, "
      "kernel_entries=on|off, ... (docs/guest-model.md); may be repeated",
      false, guest_words},
     {"--tick", 0, "N", "10M", "memory operations between two timer interrupts of a processor; 0: none"},
@@ -43,6 +43,13 @@ constexpr auto kMachine = std::to_array<OptionSpec>({
      format_words},
     {"--lenient", 0, "", "", "leave out what is damaged in a trace, and count it"},
     {"--config", 0, "FILE", "", "settings as `gnomon config show --json` prints them; an option given beside it wins"},
+});
+
+// Of a guest that is run.
+constexpr auto kImage = std::to_array<OptionSpec>({
+    {"--append", 'a', "TEXT", "", "with --guest IMAGE: command line of the kernel"},
+    {"--module", 0, "FILE", "", "with --guest IMAGE: a module, or the initial RAM disk of Linux; may be repeated"},
+    {"--disk", 'd', "FILE", "", "with --guest IMAGE: disk image; may be repeated, up to four"},
 });
 
 constexpr auto kReport = std::to_array<OptionSpec>({
@@ -85,8 +92,8 @@ constexpr OptionSpec backends_option(absl::string_view fallback) {
 constexpr auto kReplayFront = std::to_array<OptionSpec>({kTraces, backends_option("shadow")});
 constexpr auto kCompareFront =
     std::to_array<OptionSpec>({kTraces, backends_option("native,shadow,nested")});
-constexpr auto kReplayOptions = joined(joined(kReplayFront, kMachine), kReport);
-constexpr auto kCompareOptions = joined(joined(kCompareFront, kMachine), kReport);
+constexpr auto kReplayOptions = joined(joined(joined(kReplayFront, kMachine), kImage), kReport);
+constexpr auto kCompareOptions = joined(joined(joined(kCompareFront, kMachine), kImage), kReport);
 
 }  // namespace
 

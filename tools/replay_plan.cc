@@ -119,6 +119,32 @@ absl::StatusOr<CostModel> chosen_cost(const Arguments& arguments) {
   return model;
 }
 
+/// What goes with --guest IMAGE, and what does not.
+absl::Status complete_image(const Arguments& arguments, ReplayPlan& plan) {
+  GuestImage& image = plan.image;
+  if (arguments.find("TRACE") == nullptr) return absl::OkStatus();
+  if (image.file.empty()) {
+    for (const absl::string_view option : {"--append", "--module", "--disk"}) {
+      if (arguments.given(option)) return absl::InvalidArgumentError(absl::StrCat(option, ": only with --guest IMAGE"));
+    }
+    return plan.setup.traces.empty() ? absl::InvalidArgumentError("TRACE is missing") : absl::OkStatus();
+  }
+  if (!plan.setup.traces.empty()) {
+    return absl::InvalidArgumentError("a guest's image (--guest) and traces exclude each other");
+  }
+  for (const absl::string_view option : {"--copies", "--slice", "--skip", "--warmup", "--roi", "--each", "--format", "--lenient",
+                                         "--tick", "--export-trace", "--export-guest"}) {
+    if (arguments.given(option)) {
+      return absl::InvalidArgumentError(absl::StrCat(option, ": not with --guest IMAGE"));
+    }
+  }
+  image.append = arguments.text("--append");
+  if (arguments.given("--module")) image.modules = arguments.all("--module");
+  if (arguments.given("--disk")) image.disks = arguments.all("--disk");
+  if (arguments.given("--mem")) image.memory_bytes = plan.setup.machine.guest.memory_bytes;
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 bool reads_once(const std::string& trace) {
@@ -150,7 +176,7 @@ absl::StatusOr<ReplayPlan> replay_plan(const Arguments& arguments) {
   ReplaySetup& setup = plan.setup;
   MachineOptions& machine = setup.machine;
   if (arguments.find("TRACE") != nullptr) {
-    setup.traces = arguments.all("TRACE");
+    if (arguments.given("TRACE")) setup.traces = arguments.all("TRACE");
     absl::StatusOr<std::vector<std::string>> chosen = chosen_backends(arguments);
     if (!chosen.ok()) return chosen.status();
     plan.backends = *std::move(chosen);
@@ -172,6 +198,11 @@ absl::StatusOr<ReplayPlan> replay_plan(const Arguments& arguments) {
   if (!page.ok()) return page.status();
   machine.host_page = *page;
   for (const std::string& text : arguments.all("--guest")) {
+    if (!text.empty() && !absl::StrContains(text, '=')) {
+      if (!plan.image.file.empty()) return absl::InvalidArgumentError("--guest: two images");
+      plan.image.file = text;
+      continue;
+    }
     const absl::StatusOr<GuestOptions> guest = parse_guest_options(text, machine.guest);
     if (!guest.ok()) return prefixed("--guest", guest.status());
     machine.guest = *guest;
@@ -210,6 +241,7 @@ absl::StatusOr<ReplayPlan> replay_plan(const Arguments& arguments) {
     if (!format.ok()) return prefixed("--format", format.status());
   }
   setup.mode = arguments.given("--lenient") ? ReadMode::kLenient : ReadMode::kStrict;
+  if (absl::Status s = complete_image(arguments, plan); !s.ok()) return s;
   setup.audit = arguments.find("--audit") != nullptr && arguments.given("--audit");
   return plan;
 }

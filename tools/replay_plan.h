@@ -18,9 +18,18 @@ namespace gnomon::tools {
 
 enum class ReportForm { kText, kJson, kCsv };
 
+/// A guest that is run, in place of traces.
+struct GuestImage {
+  std::string file;  ///< empty: there is none
+  std::string append;
+  std::vector<std::string> modules, disks;
+  uint64_t memory_bytes = 64u << 20;
+};
+
 /// One replay of all backends.
 struct ReplayPlan {
   ReplaySetup setup;
+  GuestImage image;
   std::vector<std::string> backends;
 };
 

@@ -59,7 +59,7 @@ std::string header(const ReportEntry& e) {
   // A whole guest brings its memory and its kernel with it, whatever --mem and --guest say.
   const bool whole_guest = !r.traces.empty() && r.traces.front().info.guest;
   absl::StrAppend(&text, "guest   ",
-                  whole_guest ? "the trace's own" : absl::StrCat(short_bytes(m.guest.memory_bytes), " of memory"),
+                  whole_guest ? (e.plan->image.file.empty() ? "the trace's own" : absl::StrCat("run, ", short_bytes(e.plan->image.memory_bytes), " of memory")) : absl::StrCat(short_bytes(m.guest.memory_bytes), " of memory"),
                   ", ", m.vcpus, m.vcpus == 1 ? " processor" : " processors",
                   whole_guest ? "" : absl::StrCat(", ", describe(m.guest)));
   if (r.traces.size() * setup.copies > 1) {

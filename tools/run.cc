@@ -18,6 +18,7 @@
 #include "tools/console.h"
 #include "tools/debugging.h"
 #include "tools/copy_trace.h"
+#include "tools/guest_files.h"
 #include "tools/json_text.h"
 #include "tools/output.h"
 #include "tools/signals.h"
@@ -50,7 +51,7 @@ absl::StatusOr<PageSize> page_size(absl::string_view text) {
 
 absl::StatusOr<MachineOptions> parse(const Arguments& a) {
   MachineOptions m;
-  m.load.image = a.text("IMAGE");
+  m.load.image = guest_image(a.text("IMAGE"));
   m.load.format = a.text("--format");
   m.load.command_line = a.text("--append");
   if (a.given("--module")) m.load.modules = a.all("--module");
@@ -294,7 +295,7 @@ int run_run(const Arguments& arguments) {
 }
 
 constexpr OptionSpec kRunOptions[] = {
-    {"IMAGE", 0, kFileValue, "", "a kernel, boot sector or program to boot (docs/loaders.md)"},
+    {"IMAGE", 0, kFileValue, "", "a kernel, boot sector or program to boot (docs/loaders.md); or the name of a guest that comes with gnomon: teach32, teach64, popf, ..."},
     {"--format", 0, "NAME", "", "what the image is; by default that is told by its content", false, loader_words},
     {"--append", 'a', "TEXT", "", "command line of the kernel"},
     {"--module", 0, "FILE", "", "a module, or the initial RAM disk of Linux; may be repeated"},

@@ -7,8 +7,8 @@ namespace {
 
 // As listed in help: the main jobs first.
 constexpr const Verb* kVerbs[] = {
-    &kRunVerb, &kCompareVerb,  &kReplayVerb,  &kRecordVerb,  &kConvertVerb, &kGenVerb,     &kInfoVerb,
-    &kFormatsVerb,  &kConfigVerb,  &kCountersVerb, &kPresetsVerb, &kBackendsVerb, &kVersionVerb,
+    &kRunVerb,      &kCompareVerb, &kReplayVerb,  &kRecordVerb,  &kConvertVerb, &kGenVerb,     &kInfoVerb,
+    &kFormatsVerb,  &kDemoVerb,     &kConfigVerb,  &kCountersVerb, &kPresetsVerb, &kBackendsVerb, &kVersionVerb,
     &kManVerb,      &kCompletionVerb, &kHelpVerb,
 };
 

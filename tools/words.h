@@ -24,6 +24,7 @@ std::vector<std::string> output_words();  ///< formats that are written
 std::vector<std::string> pattern_words();
 std::vector<std::string> loader_words();
 std::vector<std::string> board_words();
+std::vector<std::string> demo_words();
 std::vector<std::string> shell_words();
 std::vector<std::string> action_words();  ///< of `config`
 

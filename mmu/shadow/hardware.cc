@@ -43,9 +43,14 @@ Grant effective_rights(const PagingRules& guest, const Walk<Gpa>& w, Access acce
   if (see_next_store && !defect(Defect::kDirtyNotRequired)) {
     grant.rights &= ~kRightWrite & kAllRights;
   }
-  const bool needs_wp_off = access.write() && !access.user() && (w.rights & kRightWrite) == 0;
+  const bool read_only = (w.rights & kRightWrite) == 0;
+  const bool supervisors = (w.rights & kRightUser) == 0;
+  // For a load, too: tables that break up a large page are kept by their rights, and would change places
+  // with each load and store.
+  if (read_only && supervisors && !guest.wp && !see_next_store) grant.rights |= kRightWrite;
+  const bool needs_wp_off = access.write() && !access.user() && read_only;
   if (!needs_wp_off) return grant;
-  if ((w.rights & kRightUser) == 0) {
+  if (supervisors) {
     grant.rights |= kRightWrite;
   } else if (guest.smap || guest.pke) {
     grant.emulate = true;

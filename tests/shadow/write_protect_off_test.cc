@@ -22,6 +22,27 @@ TEST(WpOff, SupervisorPageBecomesWritable) {
   EXPECT_THAT(m.mappings(), ElementsAre("1000>5000 4K -sx"));
 }
 
+// Stores and loads all over a large page that the host maps in small ones: each small page is filled once, whichever
+// comes first (memtest86+ runs like that, with read-only entries above its large pages).
+TEST(WpOff, LoadsAndStoresShareTheTableOfALargePage) {
+  Machine m("shadow:prefetch=0");
+  m.map(0x40'0000, 0x80'0000, kP | kA | kD, PageSize::k2M);
+  m.set_wp(false);
+  m.mark();
+  for (int round = 0; round < 3; ++round) {
+    for (uint64_t page = 0; page < 8; ++page) {
+      m.expect_mapped(0x40'0000 + page * 0x1000, 0x80'0000 + page * 0x1000,
+                      page % 2 == 0 ? kKernelRead : kKernelWrite);
+      m.expect_mapped(0x40'0000, 0x80'0000, page % 2 == 0 ? kKernelWrite : kKernelRead);
+    }
+  }
+  EXPECT_EQ(m.since(Counter::kHiddenFaults), 8u);
+  m.expect_sound();
+  m.set_wp(true);
+  m.expect_mapped(0x40'0000, 0x80'0000, kKernelRead);
+  m.expect_fault(0x40'0000, pf::kPresent | pf::kWrite, kKernelWrite);
+}
+
 TEST(WpOff, UserPageFlipsBackAndForth) {
   Machine m("shadow:prefetch=0");
   m.map(0x1000, 0x5000, kReadOnly);

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "absl/strings/str_format.h"
+#include "vmm/board/acpi_tables.h"
 #include "vmm/board/memory_map.h"
 #include "vmm/board/mp_table.h"
 #include "vmm/devices/vga_text.h"
@@ -44,6 +45,7 @@ constexpr Value kBiosData[] = {
 constexpr uint16_t kDiskCount = 0x475;
 constexpr uint64_t kMpPointerInEbda = kExtendedBios + 0x10;  // the EBDA begins with its own size
 constexpr uint64_t kMpTable = kFirmware + 0x10;
+constexpr uint32_t kAcpiTables = kFirmware + 0x1000;  // behind an MP table of 64 processors
 constexpr uint8_t kGreyOnBlack = 0x07;
 
 }  // namespace
@@ -69,6 +71,7 @@ absl::Status place_firmware_tables(const BoardOptions& options, uint8_t io_apic_
   put(kMpTable, table);
   put(kFirmware, pointer);
   put(kMpPointerInEbda, pointer);
+  put(kAcpiTables, acpi_tables(kAcpiTables, options.cpus, io_apic_id));
 
   std::vector<uint8_t> blank;
   for (unsigned i = 0; i < VgaText::kColumns * VgaText::kRows; ++i) {

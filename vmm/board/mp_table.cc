@@ -3,29 +3,14 @@
 
 #include <algorithm>
 
-#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "vmm/board/table_bytes.h"
 #include "vmm/devices/io_apic.h"
 
 namespace gnomon::vmm {
 namespace {
 
-using Bytes = std::vector<uint8_t>;
-
-void put(Bytes& bytes, uint64_t value, unsigned size) {
-  for (unsigned i = 0; i < size; ++i) bytes.push_back(static_cast<uint8_t>(value >> (8 * i)));
-}
-void put_text(Bytes& bytes, absl::string_view text, size_t size) {
-  for (size_t i = 0; i < size; ++i)
-    bytes.push_back(static_cast<uint8_t>(i < text.size() ? text[i] : ' '));
-}
-
-// All bytes of a structure add up to zero.
-void set_checksum(absl::Span<uint8_t> bytes, size_t at) {
-  uint8_t sum = 0;
-  for (const uint8_t byte : bytes) sum = static_cast<uint8_t>(sum + byte);
-  bytes[at] = static_cast<uint8_t>(bytes[at] - sum);
-}
+using Bytes = TableBytes;
 
 enum EntryType : uint8_t { kProcessor, kBus, kIoApic, kIoInterrupt, kLocalInterrupt };
 enum InterruptType : uint8_t { kInt = 0, kNmi = 1, kExtInt = 3 };

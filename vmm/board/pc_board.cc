@@ -38,7 +38,7 @@ PcBoard::PcBoard(const BoardOptions& options, std::vector<std::unique_ptr<DiskIm
       fw_cfg_(options, pc_memory_map(options.memory_bytes)),
       pci_([&control] { control.request_reset(); }),
       debug_exit_(control),
-      power_off_(control),
+      acpi_power_(clock, control),
       debug_console_(options.console_output) {
   for (unsigned cpu = 0; cpu < options.cpus; ++cpu) {
     local_apics_.emplace_back(cpu, clock, apic_bus_);
@@ -88,7 +88,7 @@ void PcBoard::place_ports() {
   plan_.add(ports_, 0x3da, 1, vga_);
   plan_.add(ports_, 0x3f8, 8, uart_);
   plan_.add(ports_, 0x510, 2, fw_cfg_);
-  plan_.add(ports_, PowerOff::kPort, PowerOff::kPorts, power_off_);
+  plan_.add(ports_, AcpiPower::kPort, AcpiPower::kPorts, acpi_power_);
   plan_.add(ports_, 0xcf8, 8, pci_);
 }
 
@@ -157,6 +157,7 @@ void PcBoard::reset() {
   vga_.reset();
   fw_cfg_.reset();
   pci_.reset();
+  acpi_power_.reset();
   scratch_.reset();
 }
 

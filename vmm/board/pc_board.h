@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "vmm/board/board_info.h"
+#include "vmm/devices/acpi_power.h"
 #include "vmm/devices/apic_bus.h"
 #include "vmm/devices/fw_cfg.h"
 #include "vmm/devices/ide_channel.h"
@@ -78,7 +79,7 @@ class PcBoard : public Board {
   FwCfg fw_cfg_;
   PciHost pci_;
   DebugExit debug_exit_;
-  PowerOff power_off_;
+  AcpiPower acpi_power_;
   DebugConsole debug_console_;
   Scratch scratch_;
 };

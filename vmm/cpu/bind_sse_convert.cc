@@ -108,7 +108,7 @@ void vector_to_mmx(Cpu& cpu, const Op* op) {
 }
 template <class I, bool memory>
 void mmx_to_vector(Cpu& cpu, const Op* op) {
-  if (!sse_ready(cpu, op) || !mmx_ready(cpu, op)) return;
+  if (!sse_ready(cpu, op) || (!memory && !mmx_ready(cpu, op))) return;
   Vector128 b;
   if constexpr (memory) {
     if (!load_vector<8>(cpu, op, b)) return;

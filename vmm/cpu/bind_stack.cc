@@ -135,7 +135,7 @@ void enter(Cpu& cpu, const Op* op) {
     at = static_cast<S>(at - sizeof(T));
     if (!push_store<T, S, checked>(cpu, op, at, static_cast<T>(frame))) return;
   }
-  cpu.set_reg<S>(8 * kRbp, frame);
+  cpu.set_reg<T>(8 * kRbp, static_cast<T>(frame));
   set_stack_pointer<S>(cpu, final_top);
   return next(cpu, op);
 }

@@ -105,6 +105,12 @@ void fill_memory(const Decoded& d, const ZydisDecodedOperand& o, Op& op) {
     op.base = address_register(o.mem.base);
   }
   op.index = address_register(o.mem.index);
+  // Zydis 4.0 sees a base where there is none, in 64-bit code with 32-bit addresses and REX.B.
+  const auto& raw = d.i.raw;
+  if (raw.modrm.mod == 0 && raw.modrm.rm == 4 && raw.sib.base == 5 && d.i.address_width != 16 && op.base != kBlockStart) {
+    op.base = kNoRegister;
+    op.disp = static_cast<int32_t>(raw.disp.value);
+  }
 }
 
 void fill_operands(const Decoded& d, Op& op) {
@@ -169,6 +175,13 @@ unsigned decode(const uint8_t* bytes, unsigned available, uint8_t mode, DecodedO
     return length;
   };
   if (!ZYAN_SUCCESS(status)) return undefined(1);
+  if (d.i.mnemonic == ZYDIS_MNEMONIC_PAUSE && d.i.raw.rex.B != 0) {
+    // Zydis 4.0 says PAUSE; processors exchange RAX and R8. The same without the F3, which becomes a prefix that
+    // 64-bit mode ignores.
+    std::array<uint8_t, ZYDIS_MAX_INSTRUCTION_LENGTH> copy;
+    std::replace_copy(bytes, bytes + d.i.length, copy.begin(), uint8_t{0xf3}, uint8_t{0x3e});
+    ZydisDecoderDecodeFull(&decoder_for(mode), copy.data(), d.i.length, &d.i, d.o.data());
+  }
   fill_operands(d, op);
   if (!bindings()[d.i.mnemonic](d, op)) return undefined(d.i.length);
   if ((op.flags & op_flag::kMemory) != 0 && needs_check(mode, op.segment)) add_check(d, out);

@@ -42,6 +42,8 @@ bool Interp::at_breakpoint(Cpu& cpu) {
 }
 
 Block* Interp::find(Cpu& cpu, uint8_t mode) {
+  // Each instruction is fetched, so that the fetch is counted.
+  if (cpu.memory.exact()) return code_.find(cpu, mode);
   const uint64_t linear = cpu.linear(kCs, cpu.rip);
   Jump& j = cpu.jump(linear);
   const uint64_t key = linear ^ context_of(mode, cpu.memory.user());

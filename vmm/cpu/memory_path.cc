@@ -124,6 +124,7 @@ void MemoryPath::keep(Entry& e, uint64_t linear, const Translation& t) {
 
 Translation MemoryPath::translate(uint64_t linear, unsigned size, Access how, const uint64_t* value) {
   if (observer_ != nullptr) [[unlikely]] observer_->before_access(Gva(linear), size, how, value);
+  ++references[static_cast<size_t>(how.op())];
   const Translation t = mmu_.access(Gva(linear), how);
   check_requests();
   if (CacheHierarchy* caches = mmu_.state().memory; caches != nullptr && t.ok()) caches->data(t.hpa);

@@ -156,6 +156,8 @@ class MemoryPath {
   /// Null: it faults, or there is no RAM (then `fetch_from_device`).
   const uint8_t* fetch(uint64_t linear);
 
+  std::array<uint64_t, 3> references{};  ///< calls of Vcpu::access so far, by AccessOp
+
   Fault fault;                     ///< of the last access that failed
   bool fetch_from_device = false;  ///< the last fetch that failed met no fault, but no RAM
   bool wants_device = false;       ///< the last access that failed was to a device, at the wrong moment

@@ -29,21 +29,6 @@ class DebugExit : public IoHandler {
   MachineControl* control_;
 };
 
-/// The power-management control port of common virtual machines: writing 0x2000 (16 bits) powers
-/// off, which ends the machine with status 0.
-class PowerOff : public IoHandler {
- public:
-  static constexpr uint16_t kPort = 0x604, kPorts = 2;
-  explicit PowerOff(MachineControl& control) : control_(&control) {}
-  uint64_t io_read(const IoAccess&) override { return 0; }
-  void io_write(const IoAccess& access, uint64_t value) override {
-    if (access.offset == 0 && access.size == 2 && value == 0x2000) control_->request_exit(0);
-  }
-
- private:
-  MachineControl* control_;
-};
-
 /// Bytes written go to the console; reading gives the port's number, by which guests find it (as
 /// with Bochs and QEMU).
 class DebugConsole : public IoHandler {

@@ -78,6 +78,7 @@ absl::Status MachineImpl::build() {
   if (options_.trace != nullptr) {
     if (absl::Status s = start_recording(); !s.ok()) return s;
   }
+  for (auto& p : processors_) p->mmu->state().counters.reset();  // of what power-on did
   Processor& first = *processors_.front();
   const Controls& c = guest_.controls;
   if (!first.cpu->memory.write_cr3(c.cr3) ||
@@ -126,6 +127,7 @@ absl::Status MachineImpl::add_processor(unsigned number) {
   p->cpu->memory.set_exact(models_tlb);
   p->interp = std::make_unique<Interp>(code_);
   reset_processor(*p->cpu);
+  p->mmu->state().counters = Counters{};  // which counts nothing
   p->cpu->state.waits_for_startup = number != 0;
   processors_.push_back(std::move(p));
   return absl::OkStatus();
@@ -206,6 +208,14 @@ uint64_t MachineImpl::memory_hash() {
       for (const uint64_t w : words) h = (h ^ w) * 0x9e3779b97f4a7c15 ^ h >> 29;
       if (h != 0) sum += (h ^ at) * 0xff51afd7ed558ccd;
     }
+  }
+  return sum;
+}
+
+std::array<uint64_t, 3> MachineImpl::references() const {
+  std::array<uint64_t, 3> sum{};
+  for (const auto& p : processors_) {
+    for (size_t op = 0; op < sum.size(); ++op) sum[op] += p->cpu->memory.references[op];
   }
   return sum;
 }

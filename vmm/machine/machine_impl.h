@@ -53,6 +53,7 @@ class MachineImpl final : public Machine, private DevicePort, private TrapEnviro
   uint64_t trace_hash() const override { return hash_; }
   uint64_t memory_hash() override;
   Counters counters() const override;
+  std::array<uint64_t, 3> references() const override;
   CacheStats cache_stats() const override;
   absl::Status finish_trace() override;
   std::vector<ExitCount> exit_counts() const override;
@@ -85,7 +86,9 @@ class MachineImpl final : public Machine, private DevicePort, private TrapEnviro
   bool hypercall(Cpu& cpu) override;
 
   // machine_run.cc
-  void turn(Processor& p, uint64_t budget);
+  /// False: its turn is over, whatever is left of its quantum.
+  bool turn(Processor& p, uint64_t budget);
+  void pass_turn();
   void deliver_pending(Cpu& cpu);
   bool can_run(const Cpu& cpu) const;
   void handle_exit(Processor& p);
@@ -116,7 +119,8 @@ class MachineImpl final : public Machine, private DevicePort, private TrapEnviro
   Cpu* current_ = nullptr;          // whose turn it is
   uint64_t turn_started_ = 0;       // its Cpu::instructions then
   uint64_t idle_ns_ = 0;            // time that no instruction took
-  size_t next_turn_ = 0;
+  size_t next_turn_ = 0;            // whose turn it is, or will be
+  uint64_t quantum_left_ = 0;       // of its quantum; 0: it is to have a whole one
   std::optional<RunEnd> end_;
   uint64_t hash_ = 0;
 };

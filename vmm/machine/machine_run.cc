@@ -35,6 +35,11 @@ bool MachineImpl::can_run(const Cpu& cpu) const {
   return (s.rflags & flag::kIF) != 0 && board_->interrupt_pending(cpu.id);
 }
 
+void MachineImpl::pass_turn() {
+  next_turn_ = (next_turn_ + 1) % processors_.size();
+  quantum_left_ = 0;
+}
+
 RunEnd MachineImpl::run(uint64_t instructions) {
   end_.reset();
   const uint64_t stop = now() + instructions * ns_per_instruction_;
@@ -42,10 +47,16 @@ RunEnd MachineImpl::run(uint64_t instructions) {
     bool ran = false;
     for (size_t tried = 0; tried < processors_.size() && !ran; ++tried) {
       Processor& p = *processors_[next_turn_];
-      next_turn_ = (next_turn_ + 1) % processors_.size();
-      if (!can_run(*p.cpu)) continue;
-      const uint64_t quantum = processors_.size() == 1 ? kAloneQuantum : kQuantum;
-      turn(p, std::min(quantum, instructions_until(stop)));
+      if (!can_run(*p.cpu)) {
+        pass_turn();
+        continue;
+      }
+      if (quantum_left_ == 0) quantum_left_ = processors_.size() == 1 ? kAloneQuantum : kQuantum;
+      const uint64_t before = instructions_;
+      const bool goes_on = turn(p, std::min(quantum_left_, instructions_until(stop)));
+      quantum_left_ -= instructions_ - before;
+      // Where a run ends is no reason for another processor to go on: a run in slices is like one in one piece.
+      if (!goes_on || quantum_left_ == 0) pass_turn();
       ran = true;
     }
     if (ran || end_) continue;
@@ -69,8 +80,9 @@ RunEnd MachineImpl::step(unsigned number) {
   return end_ ? *end_ : RunEnd{};
 }
 
-void MachineImpl::turn(Processor& p, uint64_t budget) {
+bool MachineImpl::turn(Processor& p, uint64_t budget) {
   Cpu& cpu = *p.cpu;
+  bool waits = false;
   current_ = &cpu;
   turn_started_ = cpu.instructions;
   while (!end_ && cpu.instructions - turn_started_ < budget) {
@@ -78,7 +90,8 @@ void MachineImpl::turn(Processor& p, uint64_t budget) {
     const uint64_t timer = instructions_until(clock_.next_deadline());
     if (timer == 0) break;
     deliver_pending(cpu);
-    if (end_ || cpu.state.halted || cpu.state.waits_for_startup) break;
+    waits = cpu.state.halted || cpu.state.waits_for_startup;
+    if (end_ || waits) break;
     cpu.attention = false;
     const bool shadow = cpu.state.interrupt_shadow;
     const uint64_t left = std::min(budget - (cpu.instructions - turn_started_), timer);
@@ -89,7 +102,9 @@ void MachineImpl::turn(Processor& p, uint64_t budget) {
   const uint64_t done = executed();
   current_ = nullptr;
   instructions_ = done;
+  const bool timer_due = instructions_until(clock_.next_deadline()) == 0;
   move_clock();
+  return !waits && !timer_due;
 }
 
 void MachineImpl::deliver_pending(Cpu& cpu) {

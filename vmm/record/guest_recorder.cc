@@ -84,7 +84,8 @@ void GuestRecorder::note_table(unsigned cpu, Gpa table) {
   const uint8_t* bytes = p2m_.host().at<uint8_t>(frame.frame());
   for (unsigned at = 0; at < kPageBytes; at += kWord) {
     const uint64_t word = load_bytes(bytes + at, kWord);
-    if (word != 0) event(cpu, EventKind::kContents, table.page_base().value() + at, word);
+    // The first word of a frame is what start() has written, which need not be there any more.
+    if (word != 0 || at == 0) event(cpu, EventKind::kContents, table.page_base().value() + at, word);
   }
 }
 

@@ -2,6 +2,7 @@
 #ifndef GNOMON_VMM_MACHINE_H_
 #define GNOMON_VMM_MACHINE_H_
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -124,6 +125,8 @@ class Machine : public MachineControl {
   /// A digest of guest memory.
   virtual uint64_t memory_hash() = 0;
   virtual Counters counters() const = 0;      ///< of the MMU, all processors
+  /// Accesses to memory by AccessOp, all processors; where TLBs are modelled.
+  virtual std::array<uint64_t, 3> references() const = 0;
   virtual CacheStats cache_stats() const = 0;  ///< zeros when caches are not modelled
   /// Hands what is held back to MachineOptions::trace; the first error there was.
   virtual absl::Status finish_trace() = 0;

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
+#include "tests/cpu_native/campaign.h"
+#include "tests/cpu_native/values.h"
+
+// Instructions of the interpreter against those of the host's processor: the same code, registers
+// and memory, run by both.
+//
+//   GNOMON_TEST_SCALE=small|full  fewer or many more cases
+//   GNOMON_NATIVE_SEED=N          other random numbers
+//   GNOMON_NATIVE_HEX="48 01 d8"  nothing but this snippet, told in full; GNOMON_NATIVE_MODE=32 for
+//   32-bit code
+
+namespace gnomon::vmm::native {
+namespace {
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kSanitized = true;  // its shadow memory lies where wild addresses may go
+#else
+constexpr bool kSanitized = false;
+#endif
+
+absl::string_view environment(const char* name) {
+  const char* const value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+uint64_t seed() {
+  const auto text = environment("GNOMON_NATIVE_SEED");
+  return text.empty() ? 1 : std::strtoull(std::string(text).c_str(), nullptr, 0);
+}
+
+uint64_t scaled(uint64_t normal) {
+  const auto scale = environment("GNOMON_TEST_SCALE");
+  if (scale == "full") return normal * 16;
+  if (scale == "small" || kSanitized) return normal / 24;
+  return normal;
+}
+
+class Native : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string why;
+    host_ = HostRunner::create(why);
+    if (host_ == nullptr) GTEST_SKIP() << why;
+  }
+
+  void check(const GeneratorOptions& options, uint64_t cases) {
+    if (options.mode == Mode::k32) {
+      std::string why;
+      if (!host_->runs_32(why)) GTEST_SKIP() << why;
+    }
+    Campaign campaign(*host_, guest_, seed());
+    campaign.run(options, cases);
+    tell(campaign.tally());
+    EXPECT_EQ(campaign.tally().mismatches, 0u);
+    EXPECT_TRUE(campaign.tally().unbound.empty());
+  }
+
+  static void tell(const Tally& t) {
+    RecordProperty("cases", std::to_string(t.cases));
+    std::printf("%llu cases, %llu snippets, %llu instructions of %zu mnemonics; faults:",
+                static_cast<unsigned long long>(t.cases),
+                static_cast<unsigned long long>(t.snippets),
+                static_cast<unsigned long long>(t.instructions), t.executed.size());
+    for (const auto& [vector, count] : t.faults)
+      std::printf(" #%u %llu", vector, static_cast<unsigned long long>(count));
+    std::printf("\n");
+    if (!environment("GNOMON_NATIVE_COVERAGE").empty()) {
+      for (const auto& [name, count] : t.executed)
+        std::printf("  %s %llu\n", name.c_str(), static_cast<unsigned long long>(count));
+    }
+    for (const auto& [key, finding] : t.findings) {
+      std::printf("MISMATCH (%llu times) %s\n%s\n", static_cast<unsigned long long>(finding.first),
+                  key.c_str(), finding.second.c_str());
+    }
+    for (const auto& [name, finding] : t.unbound) {
+      std::printf("not implemented (%llu times): %s, for example in\n%s",
+                  static_cast<unsigned long long>(finding.first), name.c_str(),
+                  finding.second.c_str());
+    }
+  }
+
+  std::unique_ptr<HostRunner> host_;
+  GuestRunner guest_;
+};
+
+// That what is compared is determined by what is given.
+TEST_F(Native, HostAgreesWithItself) {
+  scenario::Random rng(seed());
+  Image image;
+  fill_image(rng, image);
+  uint64_t cases = 0;
+  uint64_t faults = 0;
+  std::string why;
+  const bool runs_32 = host_->runs_32(why);
+  const uint64_t wanted = scaled(100'000);
+  while (cases < wanted) {
+    GeneratorOptions options;
+    options.mode = runs_32 && rng.percent(30) ? Mode::k32 : Mode::k64;
+    options.random_bytes = rng.percent(30);
+    options.wild = !kSanitized;
+    const Snippet s = generate(rng, options);
+    host_->load(s.mode, s.code, s.end);
+    Input input;
+    if (!make_input(rng, s, input)) continue;
+    input.state.fx = random_fx(rng);
+    Result first, second;
+    Image after;
+    for (Result* r : {&first, &second}) {
+      host_->write_memory(image);
+      for (const Poke& p : input.pokes) host_->write_bytes(p.address, {p.bytes.data(), p.size});
+      r->state = input.state;
+      r->stop = host_->run(s.mode, r->state);
+      if (r == &first) host_->read_memory(after);
+    }
+    ++cases;
+    faults += first.stop.vector != Stop::kEnd;
+    ASSERT_TRUE(same(s, first, second, 0) &&
+                host_->memory_equals(after.data(), after.data() + 3 * kPage))
+        << s.text() << describe(s, input) << differences(s, first, second, 0);
+    ASSERT_NE(first.stop.vector, Stop::kEndless) << s.text();
+  }
+  std::printf("%llu cases, %llu with faults\n", static_cast<unsigned long long>(cases),
+              static_cast<unsigned long long>(faults));
+  EXPECT_GT(cases, faults);
+}
+
+TEST_F(Native, Every64BitInstruction) { check({Mode::k64, false, !kSanitized}, scaled(600'000)); }
+TEST_F(Native, Every32BitInstruction) { check({Mode::k32, false, !kSanitized}, scaled(400'000)); }
+TEST_F(Native, Random64BitCode) { check({Mode::k64, true, !kSanitized}, scaled(200'000)); }
+TEST_F(Native, Random32BitCode) { check({Mode::k32, true, !kSanitized}, scaled(100'000)); }
+
+TEST_F(Native, SnippetFromTheEnvironment) {
+  const auto text = environment("GNOMON_NATIVE_HEX");
+  if (text.empty()) GTEST_SKIP() << "GNOMON_NATIVE_HEX names no code";
+  std::string bytes;
+  std::string digits;
+  for (const char c : text) {
+    if (std::isxdigit(static_cast<unsigned char>(c)) != 0) digits += c;
+    if (digits.size() < 2) continue;
+    bytes += static_cast<char>(std::stoi(digits, nullptr, 16));
+    digits.clear();
+  }
+  Snippet s;
+  s.mode = environment("GNOMON_NATIVE_MODE") == "32" ? Mode::k32 : Mode::k64;
+  for (size_t at = 0; at < bytes.size(); at += s.pieces.back().length) {
+    const auto* const from = reinterpret_cast<const uint8_t*>(bytes.data()) + at;
+    ASSERT_TRUE(append(s, from, static_cast<unsigned>(bytes.size() - at)))
+        << "cannot decode from byte " << at;
+  }
+  assemble(s);
+  Campaign campaign(*host_, guest_, seed());
+  campaign.run_snippet(s, 16, true);
+  EXPECT_EQ(campaign.tally().mismatches, 0u);
+}
+
+}  // namespace
+}  // namespace gnomon::vmm::native
