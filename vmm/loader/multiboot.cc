@@ -53,7 +53,9 @@ uint64_t end_of_image(const ElfImage& elf) {
 
 }  // namespace
 
-bool is_multiboot(ImageBytes head, uint64_t /*file_bytes*/) {
+bool is_multiboot(ImageBytes head, uint64_t file_bytes) {
+  // A disk whose boot sector loads a Multiboot kernel from the next ones is a disk.
+  if (!is_elf(head) && is_boot_sector(head, file_bytes)) return false;
   return find_multiboot_header(head).has_value();
 }
 
