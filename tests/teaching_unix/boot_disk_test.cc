@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The way a teaching Unix starts: a boot sector goes from real mode through the A20 gate to protected mode, reads an ELF
-// kernel from the IDE disk by programmed I/O, and the kernel runs programs under paging.
+// The way a teaching Unix starts: a boot sector goes from real mode through the A20 gate to
+// protected mode, reads an ELF kernel from the IDE disk by programmed I/O, and the kernel runs
+// programs under paging.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -113,7 +114,8 @@ TEST_F(BootDisk, GivesUpInOneLetter) {
 /// Standard output of the tool, and its exit status behind it.
 std::string tool_says(const std::string& arguments) {
   std::string out;
-  FILE* const pipe = popen(absl::StrCat(GNOMON_TEST_TOOL, " ", arguments, " </dev/null").c_str(), "r");
+  FILE* const pipe =
+      popen(absl::StrCat(GNOMON_TEST_TOOL, " ", arguments, " </dev/null").c_str(), "r");
   if (pipe == nullptr) return "cannot start the tool";
   for (int c; (c = std::fgetc(pipe)) != EOF;) out += static_cast<char>(c);
   return absl::StrCat(out, "[", pclose(pipe), "]");
@@ -122,11 +124,14 @@ std::string tool_says(const std::string& arguments) {
 TEST_F(BootDisk, TheToolMakesTheImageTheFirstDisk) {
   const std::string image = disk("tool.img", kernel_);
   const std::string other = scratch("second.img", std::string(8192, 'z'));
-  // Its own disk, although another one is given; named as that other one, it stays where it is, and the sector finds no
-  // kernel on drive 0.
+  // Its own disk, although another one is given; named as that other one, it stays where it is, and
+  // the sector finds no kernel on drive 0.
   EXPECT_THAT(tool_says(absl::StrCat("run -q ", image)), HasSubstr("as they should"));
-  EXPECT_THAT(tool_says(absl::StrCat("run -q ", image, " --disk ", other)), HasSubstr("as they should"));
-  EXPECT_EQ(tool_says(absl::StrCat("run -q --limit 5000000 ", image, " --disk ", other, " --disk ", image)), "K[0]");
+  EXPECT_THAT(tool_says(absl::StrCat("run -q ", image, " --disk ", other)),
+              HasSubstr("as they should"));
+  EXPECT_EQ(tool_says(absl::StrCat("run -q --limit 5000000 ", image, " --disk ", other, " --disk ",
+                                   image)),
+            "K[0]");
 }
 
 TEST_F(BootDisk, ADiskWithAMultibootKernelBehindTheSectorIsADisk) {
@@ -141,19 +146,23 @@ TEST_F(BootDisk, ADiskWithAMultibootKernelBehindTheSectorIsADisk) {
   EXPECT_FALSE(boots_as_disk(o));
 }
 
-// mov $0x3fd, %dx; again: in %dx, %al; test $1, %al; jz again; mov $0xf8, %dl; in %dx, %al; out %al, %dx; cmp $'q', %al; jne
-// start; xor %eax, %eax; out %al, $0xf4; hlt
-constexpr unsigned char kEcho[] = {0x66, 0xba, 0xfd, 0x03, 0xec, 0xa8, 0x01, 0x74, 0xfb, 0xb2, 0xf8, 0xec,
-                                   0xee, 0x3c, 0x71, 0x75, 0xef, 0x31, 0xc0, 0xe6, 0xf4, 0xf4};
+// mov $0x3fd, %dx; again: in %dx, %al; test $1, %al; jz again; mov $0xf8, %dl; in %dx, %al; out
+// %al, %dx; cmp $'q', %al; jne start; xor %eax, %eax; out %al, $0xf4; hlt
+constexpr unsigned char kEcho[] = {0x66, 0xba, 0xfd, 0x03, 0xec, 0xa8, 0x01, 0x74,
+                                   0xfb, 0xb2, 0xf8, 0xec, 0xee, 0x3c, 0x71, 0x75,
+                                   0xef, 0x31, 0xc0, 0xe6, 0xf4, 0xf4};
 
 TEST(InputScript, IsTypedOnTheSerialPort) {
-  const std::string guest = scratch("echo.raw", {reinterpret_cast<const char*>(kEcho), sizeof kEcho});
+  const std::string guest =
+      scratch("echo.raw", {reinterpret_cast<const char*>(kEcho), sizeof kEcho});
   const std::string script = scratch("script.txt", "hello, guest\nq and no more");
   const std::string run = absl::StrCat("run -q --format raw ", guest, " --input ");
   EXPECT_EQ(tool_says(absl::StrCat(run, script)), "hello, guest\nq[0]");
-  EXPECT_THAT(tool_says(absl::StrCat(run, "/nowhere/at/all 2>&1")), HasSubstr("--input: cannot read /nowhere/at/all"));
+  EXPECT_THAT(tool_says(absl::StrCat(run, "/nowhere/at/all 2>&1")),
+              HasSubstr("--input: cannot read /nowhere/at/all"));
   EXPECT_THAT(tool_says(absl::StrCat(run, testing::TempDir(), " 2>&1")), HasSubstr("cannot read"));
-  EXPECT_THAT(tool_says(absl::StrCat(run, "/dev/zero 2>&1")), HasSubstr("byte 65536: more than 64 KiB"));
+  EXPECT_THAT(tool_says(absl::StrCat(run, "/dev/zero 2>&1")),
+              HasSubstr("byte 65536: more than 64 KiB"));
 }
 
 TEST(InputScript, TakesGuestTime) {

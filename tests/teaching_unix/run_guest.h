@@ -28,8 +28,9 @@ struct Seen {
 };
 std::ostream& operator<<(std::ostream& out, const Seen& s);
 
-/// A guest with this image (empty format: by content) and disks on the board pc; `typed` goes to its serial port, a byte in
-/// 10000 instructions. Ends at the latest after `most` instructions. A guest that does not start: a console that says why.
+/// A guest with this image (empty format: by content) and disks on the board pc; `typed` goes to
+/// its serial port, a byte in 10000 instructions. Ends at the latest after `most` instructions. A
+/// guest that does not start: a console that says why.
 Seen run_guest(const MachineOptions& options, absl::string_view typed, uint64_t most);
 
 /// Where the build puts guest programs; a file there.

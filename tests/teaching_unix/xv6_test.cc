@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// MIT's xv6 for x86, unmodified, from outside the project: GNOMON_TEST_XV6 names a folder with xv6.img, fs.img and kernel as its
-// Makefile builds them (docs/teaching-unix.md).
+// MIT's xv6 for x86, unmodified, from outside the project: GNOMON_TEST_XV6 names a folder with
+// xv6.img, fs.img and kernel as its Makefile builds them (docs/teaching-unix.md).
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -22,7 +22,8 @@ class Xv6 : public testing::TestWithParam<unsigned> {
  protected:
   void SetUp() override {
     const char* folder = std::getenv("GNOMON_TEST_XV6");
-    if (folder == nullptr) GTEST_SKIP() << "GNOMON_TEST_XV6 names no folder with xv6.img, fs.img and kernel";
+    if (folder == nullptr)
+      GTEST_SKIP() << "GNOMON_TEST_XV6 names no folder with xv6.img, fs.img and kernel";
     folder_ = folder;
   }
 

@@ -18,8 +18,9 @@ struct FlatSelectors {
 };
 /// As the Linux boot protocol wants them.
 inline constexpr FlatSelectors kLinuxSelectors = {0x10, 0x18};
-/// Multiboot leaves them open. Kernels that load a table of their own and go on with what is in CS and SS until the first
-/// interrupt expect the order in which nearly all have their kernel segments.
+/// Multiboot leaves them open. Kernels that load a table of their own and go on with what is in CS
+/// and SS until the first interrupt expect the order in which nearly all have their kernel
+/// segments.
 inline constexpr FlatSelectors kMultibootSelectors = {0x08, 0x10};
 
 // Where tables go when the image leaves the place free; else above, on the next free page.
