@@ -21,8 +21,9 @@ class Uart : public PortDevice {
 
   Uart(Output output, IrqLine irq);
   void reset();
-  /// Bytes from the line. How many the receiver had room for: none before the guest has enabled the receiver's interrupt or
-  /// looked for a byte, so that what is typed during the start is not lost when the guest sets the port up.
+  /// Bytes from the line. How many the receiver had room for: none before the guest has enabled the
+  /// receiver's interrupt or looked for a byte, so that what is typed during the start is not lost
+  /// when the guest sets the port up.
   size_t receive(absl::string_view bytes);
 
   uint8_t read_port(uint16_t port) override;

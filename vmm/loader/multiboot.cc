@@ -76,7 +76,7 @@ absl::StatusOr<LoadedGuest> load_multiboot(const LoadOptions& options,
   Placement placement(options.image, memory_map, memory);
   LoadedGuest guest;
   absl::Status s = place_segments(*kernel, image, placement, guest.used);
-  if (s.ok()) s = start_flat32(kernel->entry, placement, guest);
+  if (s.ok()) s = start_flat32(kernel->entry, placement, guest, kMultibootSelectors);
   if (!s.ok()) return s;
 
   MultibootFacts facts;
