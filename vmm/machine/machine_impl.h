@@ -74,6 +74,8 @@ class MachineImpl final : public Machine, private DevicePort, private TrapEnviro
     std::unique_ptr<MemoryObserver> observer;  // may be null
     std::unique_ptr<Cpu> cpu;
     std::unique_ptr<Interp> interp;
+    uint64_t progress = 0;  // instructions at the last exit
+    unsigned stuck = 0;     // exits since the last one before which something was executed
   };
 
   // DevicePort: device memory.
@@ -89,6 +91,7 @@ class MachineImpl final : public Machine, private DevicePort, private TrapEnviro
   /// False: its turn is over, whatever is left of its quantum.
   bool turn(Processor& p, uint64_t budget);
   void pass_turn();
+  void note_progress(Processor& p);
   void deliver_pending(Cpu& cpu);
   bool can_run(const Cpu& cpu) const;
   void handle_exit(Processor& p);

@@ -12,6 +12,9 @@ namespace {
 /// Instructions of a processor before the next one has its turn.
 constexpr uint64_t kQuantum = 5'000;
 constexpr uint64_t kAloneQuantum = 10'000'000;
+/// A guest whose handlers fault at their first instruction executes none, for ever: from so many exits on, each counts as one, so
+/// that time goes on.
+constexpr unsigned kMostStuck = 32;
 /// Bit 14 of DR6 (BS): a debug exception because of RFLAGS.TF.
 constexpr uint64_t kSingleStep = 1u << 14;
 
@@ -98,6 +101,7 @@ bool MachineImpl::turn(Processor& p, uint64_t budget) {
     p.interp->run(cpu, cpu.instructions + (shadow ? 1 : left));
     cpu.state.interrupt_shadow = false;
     handle_exit(p);
+    note_progress(p);
   }
   const uint64_t done = executed();
   current_ = nullptr;
@@ -105,6 +109,13 @@ bool MachineImpl::turn(Processor& p, uint64_t budget) {
   const bool timer_due = instructions_until(clock_.next_deadline()) == 0;
   move_clock();
   return !waits && !timer_due;
+}
+
+void MachineImpl::note_progress(Processor& p) {
+  uint64_t& done = p.cpu->instructions;
+  p.stuck = done == p.progress ? p.stuck + 1 : 0;
+  if (p.stuck > kMostStuck) ++done;
+  p.progress = done;
 }
 
 void MachineImpl::deliver_pending(Cpu& cpu) {
