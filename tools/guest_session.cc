@@ -65,6 +65,7 @@ absl::StatusOr<ReplayResult> run_under(const ReplayPlan& plan, const std::string
   r.has_caches = plan.setup.machine.caches != "none";
   r.cost = price(plan.setup.cost, r.counters, r.has_caches ? &r.caches : nullptr);
   if (end.reason == RunEnd::Reason::kHostFailed) return absl::ResourceExhaustedError(absl::StrCat(backend, ": ", end.text));
+  if (end.reason == RunEnd::Reason::kRefused) return absl::FailedPreconditionError(absl::StrCat(backend, ": ", end.text));
   if (plan.setup.audit) {
     for (const AuditFinding& f : (*machine)->backend().audit()) {
       r.problems.push_back(absl::StrFormat("invariant %d: %s", f.invariant, f.text));

@@ -137,6 +137,7 @@ absl::string_view name_of_end(RunEnd::Reason reason) {
     case RunEnd::Reason::kHalted: return "halted";
     case RunEnd::Reason::kBreakpoint: return "breakpoint";
     case RunEnd::Reason::kHostFailed: return "host_memory";
+    case RunEnd::Reason::kRefused: return "page_tables_refused";
     case RunEnd::Reason::kBroken: return "broken_invariant";
   }
   return "";

@@ -96,6 +96,7 @@ class MachineImpl final : public Machine, private DevicePort, private TrapEnviro
   bool can_run(const Cpu& cpu) const;
   void handle_exit(Processor& p);
   void settle(Cpu& cpu, Emulated what);
+  void host_failed(const Cpu& cpu);
   void ended(RunEnd::Reason reason, unsigned cpu, std::string text, int status = 0);
   void tell(const Cpu& cpu, absl::string_view what, unsigned number);
   void note_exit(const Cpu& cpu, uint64_t what);

@@ -3,8 +3,10 @@
 
 #include <algorithm>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "vmm/machine/machine_impl.h"
+#include "vmm/trap/hypercalls.h"
 
 namespace gnomon::vmm {
 namespace {
@@ -165,7 +167,7 @@ void MachineImpl::handle_exit(Processor& p) {
       ended(RunEnd::Reason::kBreakpoint, cpu.id, "breakpoint");
       return;
     case ExitReason::kHostFailed:
-      ended(RunEnd::Reason::kHostFailed, cpu.id, "the host has no memory left for the guest");
+      host_failed(cpu);
       return;
   }
   if (!options_.audit || end_) return;
@@ -178,13 +180,28 @@ void MachineImpl::handle_exit(Processor& p) {
 void MachineImpl::settle(Cpu& cpu, Emulated what) {
   // What delivery of a fault answers is never another fault to deliver.
   if (what == Emulated::kFault) what = deliver(cpu, cpu.exit.fault);
-  if (cpu.memory.host_failed) {
-    return ended(RunEnd::Reason::kHostFailed, cpu.id, "the host has no memory left for the guest");
-  }
+  if (cpu.memory.host_failed) return host_failed(cpu);
   if (what == Emulated::kShutdown) {
     ended(RunEnd::Reason::kShutdown, cpu.id,
           absl::StrFormat("triple fault of processor %d at %#x", cpu.id, cpu.rip));
   }
+}
+
+void MachineImpl::host_failed(const Cpu& cpu) {
+  if (!cpu.memory.refusal) {
+    return ended(RunEnd::Reason::kHostFailed, cpu.id, "the host has no memory left for the guest");
+  }
+  const auto [level, root] = *cpu.memory.refusal;
+  if (level == 0) {
+    const absl::string_view mode = name_of(cpu.memory.mmu().state().rules.mode);
+    return ended(RunEnd::Reason::kRefused, cpu.id,
+                 absl::StrFormat("%s paging has no %s page tables, only 4-level ones (docs/hypercalls.md)",
+                                 backend_->name(), mode));
+  }
+  ended(RunEnd::Reason::kRefused, cpu.id,
+        absl::StrFormat("%s paging refuses the guest's page tables at level %d, gpa %#x: the guest must use "
+                        "hypercalls (docs/hypercalls.md)",
+                        backend_->name(), level, root.value()));
 }
 
 void MachineImpl::ended(RunEnd::Reason reason, unsigned cpu, std::string text, int status) {
@@ -196,6 +213,9 @@ void MachineImpl::tell(const Cpu& cpu, absl::string_view what, unsigned number) 
   std::string text = what == "instruction"
                          ? ZydisMnemonicGetString(static_cast<ZydisMnemonic>(number))
                          : absl::StrFormat("%s %d", what, number);
+  if (what == "instruction" && (number == ZYDIS_MNEMONIC_VMCALL || number == ZYDIS_MNEMONIC_VMMCALL)) {
+    absl::StrAppend(&text, " ", trap::hypercall_name(trap::hypercall_number(cpu)));
+  }
   observer_->on_exit({cpu.id, cpu.instructions, cpu.rip, std::move(text)});
 }
 

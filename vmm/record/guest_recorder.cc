@@ -38,6 +38,9 @@ class GuestRecorder::Processor final : public MemoryObserver {
     note_root();
     recorder_.event(number_, EventKind::kControls, efer, cr0, cr4);
   }
+  void physical_written(Gpa at, uint64_t value, unsigned size) override {
+    recorder_.event(number_, EventKind::kTableWrite, at.value(), value, 0, size);
+  }
   void invlpg_done(Gva va) override { recorder_.event(number_, EventKind::kInvlpg, va.value(), 0); }
   void invpcid_done(unsigned type, uint16_t pcid, Gva va) override {
     recorder_.event(number_, EventKind::kInvpcid, va.value(), pcid, 0, type);
