@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A run that is recorded, and the replay of its trace: the same machine, as far as memory is concerned, counts the same.
+// A run that is recorded, and the replay of its trace: the same machine, as far as memory is
+// concerned, counts the same.
 #include <memory>
 #include <tuple>
 
@@ -79,13 +80,14 @@ TEST_P(Replay, IsOfTheGuestThatRunsWithoutTlbs) {
   const Outcome exact = run_guest(o);
   o.tlb = "off";
   const Outcome fast = run_guest(o);
-  expect_same(exact, fast);
+  shows_stale_translations(guest().name) ? expect_same_verdicts(exact, fast)
+                                         : expect_same(exact, fast);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Replay,
                          testing::Combine(testing::ValuesIn(kGuests),
-                                          testing::Values("native", "shadow", "shadow:unsync=off", "vtlb",
-                                                          "nested", "npt", "agile")),
+                                          testing::Values("native", "shadow", "shadow:unsync=off",
+                                                          "vtlb", "nested", "npt", "agile")),
                          [](const auto& info) {
                            return absl::StrCat(std::get<0>(info.param).name, "_",
                                                as_name(std::get<1>(info.param)));
