@@ -3,6 +3,7 @@
 // A run that is recorded, and the replay of its trace: the same machine, as far as memory is
 // concerned, counts the same.
 #include <memory>
+#include <ostream>
 #include <tuple>
 
 #include "absl/strings/str_cat.h"
@@ -19,6 +20,7 @@ struct Guest {
   unsigned cpus;
   const char* command_line;
 };
+void PrintTo(const Guest& guest, std::ostream* os) { *os << guest.name; }
 
 constexpr Guest kGuests[] = {
     {"teach32", 1, "n=200 size=8 rounds=2 forks=3 hz=1000"},
@@ -88,9 +90,9 @@ INSTANTIATE_TEST_SUITE_P(All, Replay,
                          testing::Combine(testing::ValuesIn(kGuests),
                                           testing::Values("native", "shadow", "shadow:unsync=off",
                                                           "vtlb", "nested", "npt", "agile")),
-                         [](const auto& info) {
-                           return absl::StrCat(std::get<0>(info.param).name, "_",
-                                               as_name(std::get<1>(info.param)));
+                         [](const auto& p) {
+                           return absl::StrCat(std::get<0>(p.param).name, "_",
+                                               as_name(std::get<1>(p.param)));
                          });
 
 }  // namespace

@@ -69,9 +69,9 @@ INSTANTIATE_TEST_SUITE_P(All, Small,
                                                           "paging", "paging64", "selfmap", "smc",
                                                           "timer", "ring3", "smp"),
                                           testing::ValuesIn(backends())),
-                         [](const auto& info) {
-                           return absl::StrCat(std::get<0>(info.param), "_",
-                                               as_name(std::get<1>(info.param)));
+                         [](const auto& p) {
+                           return absl::StrCat(std::get<0>(p.param), "_",
+                                               as_name(std::get<1>(p.param)));
                          });
 
 TEST(SmallGuest, TripleFaultEndsTheMachine) {

@@ -98,9 +98,9 @@ TEST_P(Teach, BreaksNoInvariant) {
 INSTANTIATE_TEST_SUITE_P(All, Teach,
                          testing::Combine(testing::Values("teach32", "teach64"),
                                           testing::ValuesIn(backends())),
-                         [](const auto& info) {
-                           return absl::StrCat(std::get<0>(info.param), "_",
-                                               as_name(std::get<1>(info.param)));
+                         [](const auto& p) {
+                           return absl::StrCat(std::get<0>(p.param), "_",
+                                               as_name(std::get<1>(p.param)));
                          });
 
 }  // namespace

@@ -52,9 +52,9 @@ TEST_P(Hostile, GuestsThatCannotReachTheirTablesAreTheSameAsOnBareMetal) {
   EXPECT_GE(compared, guests() / 8);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Hostile, testing::ValuesIn(backends()), [](const auto& info) {
+INSTANTIATE_TEST_SUITE_P(All, Hostile, testing::ValuesIn(backends()), [](const auto& p) {
   std::string name;
-  for (const char c : info.param) {
+  for (const char c : p.param) {
     if (std::isalnum(static_cast<unsigned char>(c)) != 0) name.push_back(c);
   }
   return name;
