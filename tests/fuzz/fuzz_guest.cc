@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Bytes choose a guest: its mode, registers, descriptors, page tables and code. Under bare metal's tables and one backend of the
-// bytes' choice it must end cleanly, with sound tables, and leave all memory alone but its own.
+// Bytes choose a guest: its mode, registers, descriptors, page tables and code. Under bare metal's
+// tables and one backend of the bytes' choice it must end cleanly, with sound tables, and leave all
+// memory alone but its own.
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>

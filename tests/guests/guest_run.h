@@ -26,7 +26,8 @@ const std::vector<std::string>& backends();
 /// A machine of 32 MB for the guest of that name (no end if it was not built: see require_guests).
 MachineOptions options_for(absl::string_view guest, absl::string_view backend,
                            absl::string_view command_line = "");
-/// The kernels' command line: all programs, with less work than by default. `tiny`: as little as there can be.
+/// The kernels' command line: all programs, with less work than by default. `tiny`: as little as
+/// there can be.
 absl::string_view short_work();
 absl::string_view tiny_work();
 
@@ -55,6 +56,10 @@ void expect_success(const Outcome& outcome);
 /// The guest cannot tell them apart: console, end, every exit, memory.
 void expect_same(const Outcome& a, const Outcome& b);
 
+/// The same, but for a guest that shows which stale translations it meets, which is the processor's
+/// choice: what it found right.
+void expect_same_verdicts(const Outcome& a, const Outcome& b);
+bool shows_stale_translations(absl::string_view guest);
 void expect_same_counters(const Counters& a, const Counters& b);
 
 /// Parameter names of tests: letters and digits of any text.

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A run that is recorded, and the replay of its trace: the same machine, as far as memory is concerned, counts the same.
+// A run that is recorded, and the replay of its trace: the same machine, as far as memory is
+// concerned, counts the same.
 #include <memory>
+#include <ostream>
 #include <tuple>
 
 #include "absl/strings/str_cat.h"
@@ -18,6 +20,7 @@ struct Guest {
   unsigned cpus;
   const char* command_line;
 };
+void PrintTo(const Guest& guest, std::ostream* os) { *os << guest.name; }
 
 constexpr Guest kGuests[] = {
     {"teach32", 1, "n=200 size=8 rounds=2 forks=3 hz=1000"},
@@ -79,16 +82,17 @@ TEST_P(Replay, IsOfTheGuestThatRunsWithoutTlbs) {
   const Outcome exact = run_guest(o);
   o.tlb = "off";
   const Outcome fast = run_guest(o);
-  expect_same(exact, fast);
+  shows_stale_translations(guest().name) ? expect_same_verdicts(exact, fast)
+                                         : expect_same(exact, fast);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Replay,
                          testing::Combine(testing::ValuesIn(kGuests),
-                                          testing::Values("native", "shadow", "shadow:unsync=off", "vtlb",
-                                                          "nested", "npt", "agile")),
-                         [](const auto& test) {
-                           return absl::StrCat(std::get<0>(test.param).name, "_",
-                                               as_name(std::get<1>(test.param)));
+                                          testing::Values("native", "shadow", "shadow:unsync=off",
+                                                          "vtlb", "nested", "npt", "agile")),
+                         [](const auto& p) {
+                           return absl::StrCat(std::get<0>(p.param).name, "_",
+                                               as_name(std::get<1>(p.param)));
                          });
 
 }  // namespace

@@ -34,6 +34,8 @@ class Small : public testing::TestWithParam<std::tuple<std::string, std::string>
 TEST_P(Small, Passes) { expect_passes(run_guest(options())); }
 
 TEST_P(Small, BreaksNoInvariant) {
+  if (small_scale() && std::get<0>(GetParam()) == "timer")
+    GTEST_SKIP() << "long: not at a small scale";
   MachineOptions o = options();
   o.audit = true;
   o.board.memory_bytes = 8u << 20;
@@ -41,7 +43,9 @@ TEST_P(Small, BreaksNoInvariant) {
   expect_passes(audited);
   o.audit = false;
   o.backend = "native";
-  expect_same(audited, run_guest(o));
+  const Outcome bare = run_guest(o);
+  shows_stale_translations(std::get<0>(GetParam())) ? expect_same_verdicts(audited, bare)
+                                                    : expect_same(audited, bare);
 }
 
 TEST_P(Small, PassesInSlices) {
@@ -61,12 +65,13 @@ TEST_P(Small, PassesInSlices) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Small,
-                         testing::Combine(testing::Values("popf", "holes", "faults", "faults64", "paging", "paging64",
-                                                          "selfmap", "smc", "timer", "ring3", "smp"),
+                         testing::Combine(testing::Values("popf", "holes", "faults", "faults64",
+                                                          "paging", "paging64", "selfmap", "smc",
+                                                          "timer", "ring3", "smp"),
                                           testing::ValuesIn(backends())),
-                         [](const auto& test) {
-                           return absl::StrCat(std::get<0>(test.param), "_",
-                                               as_name(std::get<1>(test.param)));
+                         [](const auto& p) {
+                           return absl::StrCat(std::get<0>(p.param), "_",
+                                               as_name(std::get<1>(p.param)));
                          });
 
 TEST(SmallGuest, TripleFaultEndsTheMachine) {
@@ -76,7 +81,8 @@ TEST(SmallGuest, TripleFaultEndsTheMachine) {
     const Outcome o = run_guest(options_for("triple", backend));
     EXPECT_EQ(o.end.reason, RunEnd::Reason::kShutdown);
     EXPECT_THAT(o.end.text, testing::HasSubstr("triple fault of processor 0 at 0x1"));
-    EXPECT_THAT(o.registers, testing::AllOf(testing::HasSubstr("rip 0000000000"), testing::HasSubstr("cr3 ")));
+    EXPECT_THAT(o.registers,
+                testing::AllOf(testing::HasSubstr("rip 0000000000"), testing::HasSubstr("cr3 ")));
   }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The teaching kernels: page tables, processes, copy-on-write, demand paging. Under each backend they are the same guest.
+// The teaching kernels: page tables, processes, copy-on-write, demand paging. Under each backend
+// they are the same guest.
 #include <map>
 #include <tuple>
 
@@ -97,18 +98,10 @@ TEST_P(Teach, BreaksNoInvariant) {
 INSTANTIATE_TEST_SUITE_P(All, Teach,
                          testing::Combine(testing::Values("teach32", "teach64"),
                                           testing::ValuesIn(backends())),
-                         [](const auto& test) {
-                           return absl::StrCat(std::get<0>(test.param), "_",
-                                               as_name(std::get<1>(test.param)));
+                         [](const auto& p) {
+                           return absl::StrCat(std::get<0>(p.param), "_",
+                                               as_name(std::get<1>(p.param)));
                          });
-
-// A paravirtual backend wants a guest that knows of it; with trap=on it takes another one's stores by trapping them.
-TEST(TeachDirect, RunsWhereStoresAreTrapped) {
-  REQUIRE_GUESTS();
-  const Outcome o = run_guest(options_for("teach64", "direct:trap=on", short_work()));
-  expect_success(o);
-  expect_same(o, native("teach64", 1, short_work()));
-}
 
 }  // namespace
 }  // namespace gnomon::vmm::guests_test

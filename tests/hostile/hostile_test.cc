@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Guests that mean harm: whatever they do, the machine ends cleanly, its tables stay sound, and nothing changes but their own memory.
+// Guests that mean harm: whatever they do, the machine ends cleanly, its tables stay sound, and
+// nothing changes but their own memory.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -42,7 +43,8 @@ TEST_P(Hostile, GuestsThatCannotReachTheirTablesAreTheSameAsOnBareMetal) {
     const Result bare = run(guest, "native", 5'000, /*audit=*/false);
     if (bare.wrote_controls) continue;
     const Result r = run(guest, GetParam(), 5'000, /*audit=*/false);
-    ASSERT_EQ(r.instructions, bare.instructions) << "seed " << seed << ": " << r.end.text << "; " << bare.end.text;
+    ASSERT_EQ(r.instructions, bare.instructions)
+        << "seed " << seed << ": " << r.end.text << "; " << bare.end.text;
     ASSERT_EQ(r.trace_hash, bare.trace_hash) << "seed " << seed;
     ASSERT_EQ(r.memory_hash, bare.memory_hash) << "seed " << seed;
     ++compared;
@@ -50,9 +52,9 @@ TEST_P(Hostile, GuestsThatCannotReachTheirTablesAreTheSameAsOnBareMetal) {
   EXPECT_GE(compared, guests() / 8);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Hostile, testing::ValuesIn(backends()), [](const auto& info) {
+INSTANTIATE_TEST_SUITE_P(All, Hostile, testing::ValuesIn(backends()), [](const auto& p) {
   std::string name;
-  for (const char c : info.param) {
+  for (const char c : p.param) {
     if (std::isalnum(static_cast<unsigned char>(c)) != 0) name.push_back(c);
   }
   return name;

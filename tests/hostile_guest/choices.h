@@ -10,8 +10,8 @@
 
 namespace gnomon::vmm::hostile {
 
-/// Numbers from bytes, and when they have run out, from a generator: so one description of a guest serves random
-/// tests and fuzzers.
+/// Numbers from bytes, and when they have run out, from a generator: so one description of a guest
+/// serves random tests and fuzzers.
 class Choices {
  public:
   explicit Choices(uint64_t seed) : random_(seed) {}
@@ -28,7 +28,9 @@ class Choices {
     return n;
   }
   /// In [0, bound), which is at most 2^16 and not 0.
-  uint32_t below(uint32_t bound) { return bound <= 256 ? byte() % bound : (byte() << 8 | byte()) % bound; }
+  uint32_t below(uint32_t bound) {
+    return bound <= 256 ? byte() % bound : (byte() << 8 | byte()) % bound;
+  }
   bool percent(unsigned chance) { return below(100) < chance; }
   template <class Container>
   const auto& pick(const Container& from) {

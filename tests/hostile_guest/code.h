@@ -11,9 +11,10 @@
 
 namespace gnomon::vmm::hostile {
 
-/// Bytes that are instructions more often than chance would have it, many of them of the kinds that a VMM must see. Constants
-/// in them are near `places`.
-std::vector<uint8_t> random_code(Choices& choices, size_t bytes, absl::Span<const uint64_t> places, bool is64);
+/// Bytes that are instructions more often than chance would have it, many of them of the kinds that
+/// a VMM must see. Constants in them are near `places`.
+std::vector<uint8_t> random_code(Choices& choices, size_t bytes, absl::Span<const uint64_t> places,
+                                 bool is64);
 
 }  // namespace gnomon::vmm::hostile
 

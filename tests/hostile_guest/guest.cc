@@ -12,9 +12,23 @@ namespace {
 constexpr uint64_t kMemoryEnd = 2 << 20;
 constexpr uint64_t kGdt = 0x1000, kIdt = 0x2000, kTss = 0x3000, kStack = 0x5000, kCode = 0x8000;
 constexpr uint64_t kCodeBytes = 0x1000, kTables = 0x10'0000;
-constexpr uint64_t kPlaces[] = {kGdt,    kIdt,           kTss,         kStack,        kCode,      kTables,
-                                kTables + 0x1000, kTables + 0x2000, kTables + 0x3000, 0x7ff0, kMemoryEnd - 8,
-                                kMemoryEnd,       0xfee0'0000,      0xfec0'0000,      0xb8000, 0xffff'fff8, 0};
+constexpr uint64_t kPlaces[] = {kGdt,
+                                kIdt,
+                                kTss,
+                                kStack,
+                                kCode,
+                                kTables,
+                                kTables + 0x1000,
+                                kTables + 0x2000,
+                                kTables + 0x3000,
+                                0x7ff0,
+                                kMemoryEnd - 8,
+                                kMemoryEnd,
+                                0xfee0'0000,
+                                0xfec0'0000,
+                                0xb8000,
+                                0xffff'fff8,
+                                0};
 
 class Maker {
  public:
@@ -39,11 +53,13 @@ class Maker {
   bool is64() const { return g_.mode == Mode::k64; }
   bool wide() const { return g_.mode == Mode::k64 || g_.mode == Mode::kPae; }
 
-  void put(uint64_t at, std::vector<uint8_t> bytes) { g_.memory.emplace_back(at, std::move(bytes)); }
+  void put(uint64_t at, std::vector<uint8_t> bytes) {
+    g_.memory.emplace_back(at, std::move(bytes));
+  }
 
   uint64_t anything() {
     switch (c_.below(4)) {
-      case 0: return c_.pick(kPlaces_) + c_.below(128);
+      case 0: return c_.pick(places_) + c_.below(128);
       case 1: return c_.below(1 << 16);
       case 2: return c_.number() >> c_.below(64);
       default: return uint64_t{c_.below(512)} << 12;
@@ -55,7 +71,8 @@ class Maker {
     for (uint64_t& r : s.gpr) r = anything();
     s.gpr[kRsp] = c_.percent(80) ? kStack + 0xf00 : anything();
     s.rip = g_.mode == Mode::kReal ? 0 : kCode;
-    s.rflags = flag::kOne | (c_.number() & (flag::kArithmetic | flag::kDF | flag::kIOPL | flag::kAC));
+    s.rflags =
+        flag::kOne | (c_.number() & (flag::kArithmetic | flag::kDF | flag::kIOPL | flag::kAC));
     if (c_.percent(10)) s.rflags |= flag::kTF;
     if (c_.percent(20)) s.rflags |= flag::kIF;
   }
@@ -66,20 +83,26 @@ class Maker {
     const bool real = g_.mode == Mode::kReal;
     const auto big = static_cast<uint16_t>(seg::kG | seg::kDB);
     for (Segment& d : s.segments) {
-      d = real ? Segment{0, kData, 0xffff, 0} : Segment{0x10, static_cast<uint16_t>(kData | big), 0xffff'ffff, 0};
+      d = real ? Segment{0, kData, 0xffff, 0}
+               : Segment{0x10, static_cast<uint16_t>(kData | big), 0xffff'ffff, 0};
       if (c_.percent(10)) {
         d.limit = static_cast<uint32_t>(anything());
         if (!is64()) d.base = anything() & 0xffff'ffff;
       }
     }
     s.segments[kCs] = real ? Segment{static_cast<uint16_t>(kCode >> 4), kData, 0xffff, kCode}
-                           : Segment{8, static_cast<uint16_t>(kData | seg::kCode | seg::kG | (is64() ? seg::kL : seg::kDB)),
+                           : Segment{8,
+                                     static_cast<uint16_t>(kData | seg::kCode | seg::kG |
+                                                           (is64() ? seg::kL : seg::kDB)),
                                      0xffff'ffff, 0};
-    s.ldtr = {0, seg::kP | 2, static_cast<uint32_t>(c_.below(0x1000)), c_.percent(80) ? kGdt : anything()};
+    s.ldtr = {0, seg::kP | 2, static_cast<uint32_t>(c_.below(0x1000)),
+              c_.percent(80) ? kGdt : anything()};
     const auto tss_limit = static_cast<uint32_t>(c_.percent(70) ? 0x67 : c_.below(1 << 16));
     s.tr = {0x18, seg::kP | 11, tss_limit, c_.percent(80) ? kTss : anything() & 0xffff'ffff};
-    s.gdtr = {c_.percent(85) ? kGdt : anything(), static_cast<uint16_t>(c_.percent(85) ? 0xff : c_.below(1 << 16))};
-    s.idtr = {c_.percent(85) ? kIdt : anything(), static_cast<uint16_t>(c_.percent(85) ? 0xfff : c_.below(1 << 16))};
+    s.gdtr = {c_.percent(85) ? kGdt : anything(),
+              static_cast<uint16_t>(c_.percent(85) ? 0xff : c_.below(1 << 16))};
+    s.idtr = {c_.percent(85) ? kIdt : anything(),
+              static_cast<uint16_t>(c_.percent(85) ? 0xfff : c_.below(1 << 16))};
     if (real && c_.percent(85)) s.idtr = {0, 0x3ff};
   }
 
@@ -99,7 +122,8 @@ class Maker {
     if (g_.mode == Mode::kReal) {
       idt.resize(0x400);
       for (size_t i = 0; i < 256; ++i) {
-        const uint32_t vector = static_cast<uint32_t>(kCode >> 4) << 16 | (wild_ ? c_.below(1 << 16) : c_.below(0x1400));
+        const uint32_t vector = static_cast<uint32_t>(kCode >> 4) << 16 |
+                                (wild_ ? c_.below(1 << 16) : c_.below(0x1400));
         std::memcpy(&idt[i * 4], &vector, 4);
       }
       put(0, idt);
@@ -121,7 +145,8 @@ class Maker {
     put(kTss, tss);
   }
 
-  // All of the 2 MiB where they are, but for what is out of reach; then some entries are made worse.
+  // All of the 2 MiB where they are, but for what is out of reach; then some entries are made
+  // worse.
   void tables() {
     const unsigned bytes = wide() ? 8 : 4;
     std::vector<uint8_t> all(0x6000);
@@ -133,7 +158,8 @@ class Maker {
     const unsigned levels = is64() ? 4 : g_.mode == Mode::kPae ? 3 : 2;
     for (unsigned level = 0; level + 1 < levels; ++level) {
       // An entry of PAE's topmost table has no rights.
-      set(level, 0, (kTables + (level + 1) * 0x1000) | (g_.mode == Mode::kPae && level == 0 ? 1 : link));
+      set(level, 0,
+          (kTables + (level + 1) * 0x1000) | (g_.mode == Mode::kPae && level == 0 ? 1 : link));
     }
     for (size_t i = 0; i < leaf_entries && i < kMemoryEnd >> 12; ++i) {
       const uint64_t page = i << 12;
@@ -143,10 +169,13 @@ class Maker {
     }
     for (uint32_t n = wild_ ? c_.below(20) : 0; n > 0; --n) {
       const size_t table = c_.below(levels);
-      const size_t index = c_.percent(50) ? c_.below(8) : c_.below(static_cast<uint32_t>(leaf_entries));
+      const size_t index =
+          c_.percent(50) ? c_.below(8) : c_.below(static_cast<uint32_t>(leaf_entries));
       uint64_t entry = 0;
       switch (c_.below(5)) {
-        case 0: entry = (kTables + uint64_t{c_.below(6)} * 0x1000) | 7; break;  // a table as its own, or another's, page
+        case 0:
+          entry = (kTables + uint64_t{c_.below(6)} * 0x1000) | 7;
+          break;  // a table as its own, or another's, page
         case 1: entry = c_.number(); break;
         case 2: entry = (uint64_t{c_.below(1024)} << 12) | (c_.byte() & 0xff) | 1; break;
         case 3: entry = (anything() & ~uint64_t{0xfff}) | 0x87; break;
@@ -165,8 +194,9 @@ class Maker {
     }
     k.cr3 = kTables;
     k.cr0 = 0x8000'0011 | (c_.percent(50) ? cr0::kWP : 0) | (c_.percent(20) ? 1u << 18 : 0);
-    k.cr4 = (wide() ? cr4::kPAE : cr4::kPSE) | (c_.percent(50) ? cr4::kPGE : 0) | (c_.percent(20) ? cr4::kSMEP : 0) |
-            (c_.percent(20) ? cr4::kSMAP : 0) | (c_.percent(50) ? 1u << 9 : 0);
+    k.cr4 = (wide() ? cr4::kPAE : cr4::kPSE) | (c_.percent(50) ? cr4::kPGE : 0) |
+            (c_.percent(20) ? cr4::kSMEP : 0) | (c_.percent(20) ? cr4::kSMAP : 0) |
+            (c_.percent(50) ? 1u << 9 : 0);
     if (is64()) {
       k.efer = efer::kLME;
       if (c_.percent(50)) k.cr4 |= cr4::kPCIDE;
@@ -179,7 +209,7 @@ class Maker {
   Choices& c_;
   Guest g_;
   bool wild_ = false;
-  const absl::Span<const uint64_t> kPlaces_ = kPlaces;
+  const absl::Span<const uint64_t> places_ = kPlaces;
 };
 
 }  // namespace

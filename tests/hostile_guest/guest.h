@@ -20,7 +20,8 @@ struct Guest {
   CpuState cpu;
   Controls controls;
   std::vector<std::pair<uint64_t, std::vector<uint8_t>>> memory;  ///< where, and what
-  /// The code cannot write to the page tables unless it changes a control register: they are mapped nowhere.
+  /// The code cannot write to the page tables unless it changes a control register: they are mapped
+  /// nowhere.
   bool tables_out_of_reach = false;
 };
 
@@ -36,8 +37,8 @@ struct Result {
   bool wrote_controls = false;  ///< MOV to CR0, CR3, CR4 or relatives
 };
 
-/// Runs it for at most so many instructions under that backend, with an audit at each exit if `audit`. Frames of the host that
-/// are not the guest's must stay as they are.
+/// Runs it for at most so many instructions under that backend, with an audit at each exit if
+/// `audit`. Frames of the host that are not the guest's must stay as they are.
 Result run(const Guest& guest, absl::string_view backend, uint64_t instructions, bool audit);
 
 /// All ways to virtualize its memory, native first.

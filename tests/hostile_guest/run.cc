@@ -34,7 +34,9 @@ class Guards {
  private:
   static constexpr unsigned kFrames = 64;
   static constexpr uint64_t kWords = 512;
-  static uint64_t pattern(Hpa frame, uint64_t word) { return (frame.value() + word) * 0xd6e8feb86659fd93; }
+  static uint64_t pattern(Hpa frame, uint64_t word) {
+    return (frame.value() + word) * 0xd6e8feb86659fd93;
+  }
 
   HostMemory& host_;
   std::vector<Hpa> frames_;
@@ -55,7 +57,8 @@ bool place(const Guest& guest, Machine& machine) {
   if (!cpu.memory.write_controls(0x11, 0, 0) || !cpu.memory.write_cr3(c.cr3)) return false;
   // PCIDs only come with long mode on.
   if (!cpu.memory.write_controls(c.cr0, c.cr4 & ~cr4::kPCIDE, c.efer)) return false;
-  if ((c.cr4 & cr4::kPCIDE) != 0 && !cpu.memory.write_controls(c.cr0, c.cr4, cpu.controls().efer)) return false;
+  if ((c.cr4 & cr4::kPCIDE) != 0 && !cpu.memory.write_controls(c.cr0, c.cr4, cpu.controls().efer))
+    return false;
   cpu.restore(guest.cpu);
   return true;
 }
@@ -68,6 +71,7 @@ std::string check_end(const RunEnd& end) {
     case RunEnd::Reason::kShutdown:
     case RunEnd::Reason::kHalted: return "";
     case RunEnd::Reason::kBroken:
+    case RunEnd::Reason::kRefused:
     case RunEnd::Reason::kBreakpoint:
     case RunEnd::Reason::kHostFailed: break;
   }
@@ -77,9 +81,15 @@ std::string check_end(const RunEnd& end) {
 }  // namespace
 
 const std::vector<std::string>& backends() {
-  static const std::vector<std::string> kAll = {
-      "native", "shadow", "shadow:unsync=off", "shadow:directory=full-trap", "shadow:budget=256K,prefetch=64",
-      "vtlb",   "nested", "npt",               "agile"};
+  static const std::vector<std::string> kAll = {"native",
+                                                "shadow",
+                                                "shadow:unsync=off",
+                                                "shadow:directory=full-trap",
+                                                "shadow:budget=256K,prefetch=64",
+                                                "vtlb",
+                                                "nested",
+                                                "npt",
+                                                "agile"};
   return kAll;
 }
 
@@ -103,7 +113,8 @@ Result run(const Guest& guest, absl::string_view backend, uint64_t instructions,
   result.end = machine.run(instructions);
   result.wrong = check_end(result.end);
   for (const AuditFinding& f : machine.backend().audit()) {
-    if (result.wrong.empty()) result.wrong = absl::StrCat("invariant ", f.invariant, " is broken: ", f.text);
+    if (result.wrong.empty())
+      result.wrong = absl::StrCat("invariant ", f.invariant, " is broken: ", f.text);
   }
   if (!guards.intact()) result.wrong = "memory changed that is not the guest's";
   result.trace_hash = machine.trace_hash();
