@@ -103,8 +103,8 @@ TEST_P(PvGuest, RunsTheSameEverywhere) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Backends, PvGuest, testing::ValuesIn(kBackends),
-                         [](const testing::TestParamInfo<const char*>& info) {
-                           std::string name = info.param;
+                         [](const testing::TestParamInfo<const char*>& of) {
+                           std::string name = of.param;
                            for (char& c : name) c = std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
                            return name;
                          });
