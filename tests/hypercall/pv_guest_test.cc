@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The guest pv64 (tools/guests), which changes its page tables by hypercalls only, and guests that do not know
-// that direct paging validates theirs.
+// The guest pv64 (tools/guests), which changes its page tables by hypercalls only, and guests that
+// do not know that direct paging validates theirs.
 #include <filesystem>
 #include <fstream>
 #include <set>
@@ -33,8 +33,15 @@ std::string pv_guest() { return ""; }
 #endif
 
 /// Backends with options that make a difference.
-const char* const kBackends[] = {"native", "shadow", "vtlb",   "nested",        "npt",
-                                 "agile",  "direct", "shadow:unsync=off", "direct:batch=1,pins=1"};
+const char* const kBackends[] = {"native",
+                                 "shadow",
+                                 "vtlb",
+                                 "nested",
+                                 "npt",
+                                 "agile",
+                                 "direct",
+                                 "shadow:unsync=off",
+                                 "direct:batch=1,pins=1"};
 
 struct PvRun {
   RunEnd end;
@@ -43,14 +50,16 @@ struct PvRun {
   uint64_t calls = 0;
 };
 
-PvRun run_pv(const std::string& backend, const std::string& command_line, MachineOptions options = {},
-           MachineObserver* observer = nullptr) {
+PvRun run_pv(const std::string& backend, const std::string& command_line,
+             MachineOptions options = {}, MachineObserver* observer = nullptr) {
   PvRun r;
   options.load.image = pv_guest();
   options.load.command_line = command_line;
   options.backend = backend;
   options.audit = true;
-  options.board.console_output = [&](absl::string_view text) { r.console.append(text.data(), text.size()); };
+  options.board.console_output = [&](absl::string_view text) {
+    r.console.append(text.data(), text.size());
+  };
   auto machine = Machine::create(options);
   if (!machine.ok()) {
     r.end.text = std::string(machine.status().message());
@@ -81,7 +90,8 @@ TEST_P(PvGuest, Passes) {
   EXPECT_THAT(r.console, HasSubstr("pv64: written by a call\n"));
   EXPECT_THAT(r.console, Not(HasSubstr("FAIL")));
   const bool direct = absl::string_view(GetParam()).substr(0, 6) == "direct";
-  EXPECT_THAT(r.console, HasSubstr(direct ? "PASS refused: a table mapped writable" : "PASS done: a table mapped writable"));
+  EXPECT_THAT(r.console, HasSubstr(direct ? "PASS refused: a table mapped writable"
+                                          : "PASS done: a table mapped writable"));
   EXPECT_GT(r.calls, 50u);
 }
 
@@ -103,9 +113,10 @@ TEST_P(PvGuest, RunsTheSameEverywhere) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Backends, PvGuest, testing::ValuesIn(kBackends),
-                         [](const testing::TestParamInfo<const char*>& info) {
-                           std::string name = info.param;
-                           for (char& c : name) c = std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
+                         [](const testing::TestParamInfo<const char*>& of) {
+                           std::string name = of.param;
+                           for (char& c : name)
+                             c = std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
                            return name;
                          });
 
@@ -128,7 +139,8 @@ TEST(Hypercalls, AreAllInTheDocument) {
   std::stringstream text;
   text << file.rdbuf();
   for (const trap::HypercallInfo& row : trap::hypercall_table()) {
-    EXPECT_THAT(text.str(), HasSubstr(absl::StrCat("| ", static_cast<int>(row.id), " | `", row.name, "` | ", row.description, " |")));
+    EXPECT_THAT(text.str(), HasSubstr(absl::StrCat("| ", static_cast<int>(row.id), " | `", row.name,
+                                                   "` | ", row.description, " |")));
   }
 }
 
@@ -138,7 +150,8 @@ TEST(DirectPaging, SaysThatItRefusesTables) {
   const RunEnd end = machine->run(1000);
   EXPECT_EQ(end.reason, RunEnd::Reason::kRefused);
   EXPECT_EQ(end.text,
-            "direct paging refuses the guest's page tables at level 4, gpa 0x10000: the guest must use hypercalls "
+            "direct paging refuses the guest's page tables at level 4, gpa 0x10000: the guest must "
+            "use hypercalls "
             "(docs/hypercalls.md)");
 }
 
@@ -147,7 +160,8 @@ TEST(DirectPaging, SaysThatItLacksAMode) {
   ASSERT_NE(machine, nullptr);
   const RunEnd end = machine->run(1000);
   EXPECT_EQ(end.reason, RunEnd::Reason::kRefused);
-  EXPECT_EQ(end.text, "direct paging has no 32-bit page tables, only 4-level ones (docs/hypercalls.md)");
+  EXPECT_EQ(end.text,
+            "direct paging has no 32-bit page tables, only 4-level ones (docs/hypercalls.md)");
 }
 
 }  // namespace

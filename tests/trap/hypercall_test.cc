@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vmm/trap/hypercalls.h"
-
 #include <cstring>
 #include <string>
 
 #include "gtest/gtest.h"
 #include "tests/trap/machine.h"
 #include "vmm/trap/cpuid.h"
+#include "vmm/trap/hypercalls.h"
 
 // Each call's good and bad cases, on a processor whose memory nothing validates.
 
@@ -136,7 +135,8 @@ TEST(Hypercall, UpdatesThatMakeNoSense) {
   EXPECT_EQ(m.call(Hypercall::kMmuUpdate, kData, 513), kTooMany);
   EXPECT_EQ(m.call(Hypercall::kMmuUpdate, kData, ~uint64_t{0}), kTooMany);
   EXPECT_EQ(m.rdx(), 0u);
-  for (const uint64_t bad : {uint64_t{0x40001}, TrapMachine::kRam, uint64_t{1} << 60, ~uint64_t{7}}) {
+  for (const uint64_t bad :
+       {uint64_t{0x40001}, TrapMachine::kRam, uint64_t{1} << 60, ~uint64_t{7}}) {
     m.set_update(0, 0x40000, 0x55);
     m.set_update(1, bad, 0x66);
     m.set_update(2, 0x40000, 0x77);
@@ -151,7 +151,8 @@ TEST(Hypercall, PointersAreHostile) {
   m.set_word(TrapMachine::kTables + 0x2000 + 8, 0);  // the second 2 MiB are not mapped
   m.cpu().memory.invlpg(2u << 20);
   const uint64_t end = 2u << 20;
-  for (const uint64_t bad : {end, end - 8, kHole, uint64_t{1} << 47, ~uint64_t{0}, ~uint64_t{0} - 15, uint64_t{1} << 63}) {
+  for (const uint64_t bad : {end, end - 8, kHole, uint64_t{1} << 47, ~uint64_t{0},
+                             ~uint64_t{0} - 15, uint64_t{1} << 63}) {
     EXPECT_EQ(m.call(Hypercall::kMmuUpdate, bad, 1), kBadPointer) << std::hex << bad;
     EXPECT_EQ(m.rdx(), 0u);
     EXPECT_EQ(m.call(Hypercall::kConsoleWrite, bad, 16), kBadPointer) << std::hex << bad;
@@ -175,13 +176,13 @@ TEST(Hypercall, PointersOf32BitCodeEndAt4GiB) {
 TEST(Hypercall, UpdateOfCodeIsSeen) {
   CallMachine m(Mode::k64);
   // Twice: mov $1, %ebx at kCode + 64 becomes mov $2, %ebx by a call.
-  const std::vector<uint8_t> code = {0xb8, 1, 0, 0, 0,        // mov $1, %eax
-                                     0xbf, 0, 0, 2, 0,        // mov $kData, %edi
-                                     0xbe, 1, 0, 0, 0,        // mov $1, %esi
-                                     0xe8, 0x2c, 0, 0, 0,     // call kCode + 64
+  const std::vector<uint8_t> code = {0xb8, 1,    0,    0, 0,  // mov $1, %eax
+                                     0xbf, 0,    0,    2, 0,  // mov $kData, %edi
+                                     0xbe, 1,    0,    0, 0,  // mov $1, %esi
+                                     0xe8, 0x2c, 0,    0, 0,  // call kCode + 64
                                      0x41, 0x89, 0xd8,        // mov %ebx, %r8d
                                      0x0f, 0x01, 0xc1,        // vmcall
-                                     0xe8, 0x21, 0, 0, 0,     // call kCode + 64
+                                     0xe8, 0x21, 0,    0, 0,  // call kCode + 64
                                      0xf4};
   std::vector<uint8_t> all = code;
   all.resize(64, 0x90);

@@ -141,6 +141,11 @@ absl::Status MachineImpl::start_recording() {
   if (options_.board.memory_bytes > kLowRamEnd) {
     return absl::InvalidArgumentError("a recording takes at most 3G of guest memory");
   }
+  // The recorder reads the guest's tables as they are in memory.
+  if (backend_->name() == "direct") {
+    return absl::InvalidArgumentError(
+        "a recording cannot be made under direct paging, whose tables hold host addresses; take another backend");
+  }
   recorder_ = std::make_unique<GuestRecorder>(*options_.trace, *p2m_);
   recorder_->start(options_.board.memory_bytes, device_ranges());
   return absl::OkStatus();

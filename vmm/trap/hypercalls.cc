@@ -61,9 +61,9 @@ bool readable(Cpu& cpu, uint64_t at, uint64_t bytes) {
 }
 
 bool read(Cpu& cpu, uint64_t at, absl::Span<uint8_t> to) {
-  return to.empty() ||
-         (readable(cpu, at, to.size()) &&
-          cpu.memory.load_bytes(at, to.data(), static_cast<unsigned>(to.size()), Privilege::kSupervisor));
+  return to.empty() || (readable(cpu, at, to.size()) &&
+                        cpu.memory.load_bytes(at, to.data(), static_cast<unsigned>(to.size()),
+                                              Privilege::kSupervisor));
 }
 
 /// Does the backend validate the guest's tables? Only direct paging ever answers kRefused.
@@ -72,7 +72,8 @@ bool validates_tables(const Cpu& cpu) { return cpu.memory.backend().name() == "d
 /// Does the backend take the tables that CR3 names?
 bool tables_refused(Cpu& cpu) {
   if (!validates_tables(cpu)) return false;
-  const Translation t = cpu.mmu().access(Gva(0), {AccessOp::kRead, Privilege::kImplicit, /*probe=*/true});
+  const Translation t =
+      cpu.mmu().access(Gva(0), {AccessOp::kRead, Privilege::kImplicit, /*probe=*/true});
   return t.outcome == Outcome::kHostViolation && t.cause == HostCause::kNone;
 }
 
@@ -86,12 +87,14 @@ int64_t mmu_update(Call& call) {
   const uint64_t count = call.second;
   if (count > kMostUpdates) return kTooMany;
   std::array<uint8_t, kMostUpdates * kUpdateBytes> updates;
-  if (!read(call.cpu, call.first, absl::MakeSpan(updates.data(), count * kUpdateBytes))) return kBadPointer;
+  if (!read(call.cpu, call.first, absl::MakeSpan(updates.data(), count * kUpdateBytes)))
+    return kBadPointer;
   for (; call.result < count; ++call.result) {
     const uint8_t* update = updates.data() + call.result * kUpdateBytes;
     const Gpa at(load_bytes(update, kEntryBytes));
     if (at.value() % kEntryBytes != 0) return kInvalid;
-    switch (call.cpu.memory.write_physical(at, load_bytes(update + kEntryBytes, kEntryBytes), kEntryBytes)) {
+    switch (call.cpu.memory.write_physical(at, load_bytes(update + kEntryBytes, kEntryBytes),
+                                           kEntryBytes)) {
       case StoreResult::kDone: break;
       case StoreResult::kRefused: return kRefused;
       case StoreResult::kReadOnly:
@@ -138,8 +141,8 @@ int64_t exit(Call& call) {
 }
 
 // In the order of the table.
-constexpr std::array<int64_t (*)(Call&), kHypercallCount> kFunctions = {features,   mmu_update,    set_cr3,
-                                                                    invalidate, console_write, exit};
+constexpr std::array<int64_t (*)(Call&), kHypercallCount> kFunctions = {
+    features, mmu_update, set_cr3, invalidate, console_write, exit};
 
 }  // namespace
 

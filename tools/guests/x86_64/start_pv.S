@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Start of a small 64-bit guest under direct paging, which takes tables only if nothing maps them
-// writable: the first 2 MiB are mapped where they are, in pages of 4 KiB, the tables read-only, and
-// without the hole between 640 KiB and 1 MiB, where there is no memory. What is in the Multiboot
-// information is in `boot_information`.
+// writable: the first 2 MiB are mapped where they are, in pages of 4 KiB, the tables read-only, but not
+// what a PC has between 640 KiB and 1 MiB. The address of the Multiboot information is in
+// `boot_information`.
 #include "boot.S.h"
 
 #define HOLE 0xa0000
