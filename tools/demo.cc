@@ -11,6 +11,7 @@
 #include "tools/guest_files.h"
 #include "tools/json_text.h"
 #include "tools/output.h"
+#include "tools/replay_plan.h"
 #include "tools/words.h"
 
 namespace gnomon::tools {
@@ -85,6 +86,7 @@ std::string to_text(absl::string_view heading, absl::string_view what, const Run
 }
 
 absl::StatusOr<int> demonstrate(const Arguments& a) {
+  if (absl::Status s = check_backend_option("--mmu", a.text("--mmu")); !s.ok()) return s;
   const std::string name = a.text("NAME");
   const Demo* demo = nullptr;
   std::vector<absl::string_view> known;

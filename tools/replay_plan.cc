@@ -147,6 +147,11 @@ absl::Status complete_image(const Arguments& arguments, ReplayPlan& plan) {
 
 }  // namespace
 
+absl::Status check_backend_option(absl::string_view option, const std::string& spec) {
+  const absl::Status s = check_backend(spec);
+  return s.ok() ? s : prefixed(option, s);
+}
+
 bool reads_once(const std::string& trace) {
   struct stat status {};
   return trace == "-" || (stat(trace.c_str(), &status) == 0 && !S_ISREG(status.st_mode));
@@ -198,7 +203,8 @@ absl::StatusOr<ReplayPlan> replay_plan(const Arguments& arguments) {
   if (!page.ok()) return page.status();
   machine.host_page = *page;
   for (const std::string& text : arguments.all("--guest")) {
-    if (!text.empty() && !absl::StrContains(text, '=')) {
+    // Beside traces it can only be settings that lack a value.
+    if (!text.empty() && !absl::StrContains(text, '=') && setup.traces.empty() && arguments.find("TRACE") != nullptr) {
       if (!plan.image.file.empty()) return absl::InvalidArgumentError("--guest: two images");
       plan.image.file = text;
       continue;

@@ -23,6 +23,7 @@
 #include "tools/guest_files.h"
 #include "tools/json_text.h"
 #include "tools/output.h"
+#include "tools/replay_plan.h"
 #include "tools/signals.h"
 #include "tools/table.h"
 #include "tools/units.h"
@@ -36,6 +37,8 @@ using vmm::Machine;
 using vmm::MachineOptions;
 using vmm::RunEnd;
 
+constexpr uint64_t kLastPort = 65535;
+constexpr uint64_t kLeastMemory = 2u << 20, kMostMemory = uint64_t{32} << 30;
 /// Guest instructions between two looks at standard input.
 constexpr uint64_t kSlice = 1'000'000;
 /// The same while a script is typed: a byte in the time that one takes at 100000 baud.
@@ -66,7 +69,46 @@ void add_boot_disk(MachineOptions& m) {
   disks.insert(disks.begin(), m.load.image);
 }
 
+absl::Status check_word(const Arguments& a, absl::string_view option, const std::vector<std::string>& known) {
+  const std::string word = a.text(option);
+  if (word.empty() || absl::c_linear_search(known, word)) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(option, ": '", word, "' is none of ", absl::StrJoin(known, ", ")));
+}
+
+absl::Status check_files(const Arguments& a, absl::string_view option) {
+  if (!a.given(option)) return absl::OkStatus();
+  for (const std::string& file : a.all(option)) {
+    // A Multiboot module has words after its file.
+    const std::string name = file.substr(0, file.find(' '));
+    if (!std::ifstream(file) && !std::ifstream(name)) {
+      return absl::InvalidArgumentError(absl::StrCat(option, ": cannot open ", name));
+    }
+  }
+  return absl::OkStatus();
+}
+
+/// So that the message names the option.
+absl::Status check_values(const Arguments& a) {
+  std::vector<std::string> tlbs = tlb_words();
+  tlbs.emplace_back("off");
+  for (const absl::Status& s :
+       {check_word(a, "--format", loader_words()), check_word(a, "--board", board_words()),
+        check_word(a, "--tlb", tlbs), check_backend_option("--mmu", a.text("--mmu")),
+        check_word(a, "--gdb-registers", {"auto", "i386", "x86-64"}), check_files(a, "--module"),
+        check_files(a, "--disk"), check_files(a, "--input")}) {
+    if (!s.ok()) return s;
+  }
+  if (a.given("--gdb")) {
+    const auto port = a.count("--gdb");
+    if (!port.ok()) return port.status();
+    if (*port > kLastPort) return absl::InvalidArgumentError("--gdb: not a port number, 0 to 65535");
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<MachineOptions> parse(const Arguments& a) {
+  if (absl::Status s = check_values(a); !s.ok()) return s;
   MachineOptions m;
   m.load.image = guest_image(a.text("IMAGE"));
   m.load.format = a.text("--format");
@@ -78,6 +120,9 @@ absl::StatusOr<MachineOptions> parse(const Arguments& a) {
   m.board.write_disks = a.given("--write-disks");
   const auto memory = a.bytes("--mem");
   if (!memory.ok()) return memory.status();
+  if (*memory < kLeastMemory || *memory > kMostMemory || *memory % kLeastMemory != 0) {
+    return absl::InvalidArgumentError("--mem: not 2M to 32G in steps of 2M");
+  }
   m.board.memory_bytes = *memory;
   const auto cpus = a.count("--cpus");
   if (!cpus.ok()) return cpus.status();
@@ -243,7 +288,9 @@ absl::StatusOr<int> run_guest(const Arguments& a) {
     about.recorder = absl::StrCat("gnomon ", version());
     about.guest = true;
     auto writer = create_trace({a.text("--record"), "gtrace", kRecordLevel}, about);
-    if (!writer.ok()) return writer.status();
+    if (!writer.ok()) {
+      return absl::Status(writer.status().code(), absl::StrCat("--record: ", writer.status().message()));
+    }
     trace = *std::move(writer);
     options->trace = trace.get();
     if (!a.given("--tlb")) options->tlb = std::string(kRecordTlb);
@@ -251,13 +298,15 @@ absl::StatusOr<int> run_guest(const Arguments& a) {
   Output output;
   output.keep = json;
   options->board.console_output = [&](absl::string_view bytes) { output.take(bytes); };
-  auto machine = Machine::create(*options);
-  if (!machine.ok()) return machine.status();
   std::ofstream events;
-  std::unique_ptr<EventLog> log;
   if (a.given("--events")) {
     events.open(a.text("--events"));
     if (!events) return absl::InvalidArgumentError(absl::StrCat("--events: cannot write ", a.text("--events")));
+  }
+  auto machine = Machine::create(*options);
+  if (!machine.ok()) return machine.status();
+  std::unique_ptr<EventLog> log;
+  if (a.given("--events")) {
     log = std::make_unique<EventLog>(events);
     (*machine)->set_observer(log.get());
   }
@@ -269,7 +318,7 @@ absl::StatusOr<int> run_guest(const Arguments& a) {
   std::string script;
   if (a.given("--input")) {
     auto text = read_script(a.text("--input"));
-    if (!text.ok()) return text.status();
+    if (!text.ok()) return absl::Status(text.status().code(), absl::StrCat("--input: ", text.status().message()));
     script = *std::move(text);
   }
   bool ended_by_user = false;

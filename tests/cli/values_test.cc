@@ -65,6 +65,17 @@ const std::map<std::string, std::vector<std::string>>& bad_values() {
       {"--from", {"nosuch", "''"}},
       {"--level", {"0", "23", "x", huge, "''"}},
       {"--note", {"''"}},
+      {"--append", {"''"}},
+      {"--module", {"''", "NOWHERE"}},
+      {"--disk", {"''", "NOWHERE"}},
+      {"--cpus", {"0", "65", "x", "1.5", huge, "''"}},
+      {"--board", {"nosuch", "''"}},
+      {"--events", {"NOWHERE", "''"}},
+      {"--record", {"NOWHERE", "''"}},
+      {"--input", {"NOWHERE", "''"}},
+      {"--gdb", {"x", "65536", "-1", huge, "''"}},
+      {"--gdb-registers", {"nosuch", "''"}},
+      {"--monitor", {"''"}},
   };
   return values;
 }
@@ -76,6 +87,7 @@ std::string complete(const std::string& verb) {
   if (verb == "gen") return absl::StrCat("gen zipf,refs=1k ", out);
   if (verb == "record") return absl::StrCat("record -o ", out);
   if (verb == "config") return "config show";
+  if (verb == "demo") return "demo popf";
   if (verb == "compare") return "compare --limit 100 " + small_trace();
   return absl::StrCat(verb, " ", small_trace());
 }

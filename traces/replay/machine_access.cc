@@ -164,7 +164,7 @@ template <Features kFeatures>
     if (kernel_ == nullptr && t.outcome == Outcome::kGuestFault) return absl::OkStatus();
     // A recorded machine has devices, and holes where nothing answers.
     const bool nothing = t.outcome == Outcome::kNotBacked || t.cause == HostCause::kMmio;
-    if (device_regions_ != 0 && nothing) return absl::OkStatus();
+    if (of_machine_ && nothing) return absl::OkStatus();
     absl::StatusOr<Translation> resolved = fault(cpu, record, va, how, t);
     if (!resolved.ok()) {
       report_.ended_at = &record;
@@ -177,7 +177,7 @@ template <Features kFeatures>
     move_data(cpu, va, op, t);
   } else if (t.trapped) [[unlikely]] {
     store_again(cpu, record, va, t.gpa, op);
-    if (kernel_ == nullptr && op == AccessOp::kRead) cpu.load_again(t.gpa);
+    if (of_machine_ && op == AccessOp::kRead) cpu.load_again(t.gpa);
   }
   if constexpr ((kFeatures & kWithExtras) != 0) {
     if (!probes_.empty()) probe(cpu, va);

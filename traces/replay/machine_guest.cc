@@ -72,6 +72,7 @@ absl::Status Machine::guest_event(MachineCpu& cpu, const TraceEvent& event) {
       return absl::OkStatus();
     }
     case EventKind::kContents:
+      of_machine_ = true;
       if (event.address % kWordBytes != 0 || p2m_->frame_index(Gpa(event.address)) == P2m::kNoIndex) {
         return refused("not a word of the guest's memory");
       }

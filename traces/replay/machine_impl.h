@@ -91,6 +91,7 @@ class Machine final : public ReplayMachine {
   uint64_t stores_ = 0;  // made so far: each leaves another number
   uint64_t loads_digest_ = 0;
   unsigned device_regions_ = 0;  // of a whole guest
+  bool of_machine_ = false;      // the trace was recorded by a virtual machine: all its guest's accesses are in it
 
   bool measuring_ = false;
   Counters counted_, counters_before_;
