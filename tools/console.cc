@@ -6,7 +6,10 @@
 
 #include <array>
 #include <cerrno>
+#include <fstream>
+#include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "tools/output.h"
 
 namespace gnomon::tools {
@@ -15,6 +18,7 @@ namespace {
 constexpr char kEscape = 1;  // Ctrl-A
 /// Input is not read ahead of the guest by more than this.
 constexpr size_t kMostPending = 4096;
+constexpr size_t kMostScript = 64u << 10;
 
 }  // namespace
 
@@ -23,6 +27,8 @@ Console::Console(bool use_input) : open_(use_input) {
   raw_ = true;
   resume();
 }
+
+Console::Console(std::string script) : pending(std::move(script)), open_(false), scripted_(true) {}
 
 Console::~Console() { suspend(); }
 
@@ -79,6 +85,25 @@ Console::Command Console::read(int wait_milliseconds) {
     if (command != Command::kNone) return command;
   }
   return Command::kNone;
+}
+
+size_t Console::type_into(vmm::Board& board) {
+  const size_t taken = board.console_input(absl::string_view(pending).substr(0, scripted_ ? 1 : pending.size()));
+  pending.erase(0, taken);
+  return taken;
+}
+
+absl::StatusOr<std::string> read_script(const std::string& file) {
+  std::ifstream in(file, std::ios::binary);
+  std::string text(kMostScript + 1, '\0');
+  if (!in || (!in.read(text.data(), static_cast<std::streamsize>(text.size())) && !in.eof())) {
+    return absl::InvalidArgumentError(absl::StrCat("--input: cannot read ", file));
+  }
+  text.resize(static_cast<size_t>(in.gcount()));
+  if (text.size() > kMostScript) {
+    return absl::InvalidArgumentError(absl::StrCat("--input: ", file, ": byte ", kMostScript, ": more than 64 KiB"));
+  }
+  return text;
 }
 
 }  // namespace gnomon::tools

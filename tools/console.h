@@ -6,7 +6,9 @@
 
 #include <string>
 
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "gnomon/vmm/board.h"
 
 namespace gnomon::tools {
 
@@ -19,15 +21,20 @@ class Console {
 
   /// Takes the terminal over, if standard input is one and `use_input`.
   explicit Console(bool use_input);
+  /// A script in place of standard input: all of it is pending from the start, and typed byte by byte.
+  explicit Console(std::string script);
   ~Console();
   Console(const Console&) = delete;
   Console& operator=(const Console&) = delete;
 
   bool terminal() const { return raw_; }
+  bool scripted() const { return scripted_; }
   /// May there be more input some time?
   bool open() const { return open_; }
   /// Takes what was typed by now, waiting at most so long for it. What is for the guest goes to `pending`.
   Command read(int wait_milliseconds);
+  /// Gives the guest what is pending, of a script the next byte. How many bytes it took.
+  size_t type_into(vmm::Board& board);
   std::string pending;  ///< typed, and not yet taken by the guest
 
   /// The terminal as the user's shell wants it, for a while.
@@ -38,10 +45,14 @@ class Console {
   Command take(char c);
 
   bool open_;
+  bool scripted_ = false;
   bool raw_ = false;
   bool escaped_ = false;
   struct termios before_ = {};
 };
+
+/// What a user would type: the bytes of a file of at most 64 KiB.
+absl::StatusOr<std::string> read_script(const std::string& file);
 
 }  // namespace gnomon::tools
 

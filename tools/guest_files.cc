@@ -32,4 +32,11 @@ absl::StatusOr<std::string> find_guest(absl::string_view name) {
                                           "; GNOMON_GUESTS names another folder"));
 }
 
+std::string guest_image(const std::string& word) {
+  std::error_code error;
+  if (word.find('/') != std::string::npos || std::filesystem::exists(word, error)) return word;
+  const auto known = find_guest(word);
+  return known.ok() ? *known : word;  // whoever opens it says what is wrong
+}
+
 }  // namespace gnomon::tools

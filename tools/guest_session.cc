@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "gnomon/vmm/machine.h"
+#include "tools/guest_files.h"
 
 namespace gnomon::tools {
 namespace {
@@ -18,7 +19,7 @@ constexpr uint64_t kSlice = 100'000;
 vmm::MachineOptions machine_options_of(const ReplayPlan& plan, const std::string& backend) {
   const MachineOptions& m = plan.setup.machine;
   vmm::MachineOptions o;
-  o.load.image = plan.image.file;
+  o.load.image = guest_image(plan.image.file);
   o.load.command_line = plan.image.append;
   o.load.modules = plan.image.modules;
   o.board.disks = plan.image.disks;
@@ -64,6 +65,7 @@ absl::StatusOr<ReplayResult> run_under(const ReplayPlan& plan, const std::string
   r.has_caches = plan.setup.machine.caches != "none";
   r.cost = price(plan.setup.cost, r.counters, r.has_caches ? &r.caches : nullptr);
   if (end.reason == RunEnd::Reason::kHostFailed) return absl::ResourceExhaustedError(absl::StrCat(backend, ": ", end.text));
+  if (end.reason == RunEnd::Reason::kRefused) return absl::FailedPreconditionError(absl::StrCat(backend, ": ", end.text));
   if (plan.setup.audit) {
     for (const AuditFinding& f : (*machine)->backend().audit()) {
       r.problems.push_back(absl::StrFormat("invariant %d: %s", f.invariant, f.text));

@@ -5,9 +5,11 @@
 
 #include <chrono>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
@@ -18,6 +20,7 @@
 #include "tools/console.h"
 #include "tools/debugging.h"
 #include "tools/copy_trace.h"
+#include "tools/guest_files.h"
 #include "tools/json_text.h"
 #include "tools/output.h"
 #include "tools/signals.h"
@@ -35,6 +38,8 @@ using vmm::RunEnd;
 
 /// Guest instructions between two looks at standard input.
 constexpr uint64_t kSlice = 1'000'000;
+/// The same while a script is typed: a byte in the time that one takes at 100000 baud.
+constexpr uint64_t kScriptSlice = 10'000;
 /// Of --record: the level of compression, and the TLBs unless --tlb says otherwise.
 constexpr int kRecordLevel = 9;
 constexpr absl::string_view kRecordTlb = "zen4";
@@ -48,14 +53,28 @@ absl::StatusOr<PageSize> page_size(absl::string_view text) {
   return absl::InvalidArgumentError(absl::StrCat("--host-page: \"", text, "\" is not 4K, 2M or 1G"));
 }
 
+bool same_file(const std::string& a, const std::string& b) {
+  std::error_code error;
+  return a == b || (std::filesystem::equivalent(a, b, error) && !error);
+}
+
+/// A boot sector loads the rest from the disk that it lies on, so that disk is the first one, unless it is named already.
+void add_boot_disk(MachineOptions& m) {
+  std::vector<std::string>& disks = m.board.disks;
+  const auto is_image = [&](const std::string& disk) { return same_file(disk, m.load.image); };
+  if (m.board.board != "pc" || !vmm::boots_as_disk(m.load) || absl::c_any_of(disks, is_image)) return;
+  disks.insert(disks.begin(), m.load.image);
+}
+
 absl::StatusOr<MachineOptions> parse(const Arguments& a) {
   MachineOptions m;
-  m.load.image = a.text("IMAGE");
+  m.load.image = guest_image(a.text("IMAGE"));
   m.load.format = a.text("--format");
   m.load.command_line = a.text("--append");
   if (a.given("--module")) m.load.modules = a.all("--module");
   if (a.given("--disk")) m.board.disks = a.all("--disk");
   m.board.board = a.text("--board");
+  add_boot_disk(m);
   m.board.write_disks = a.given("--write-disks");
   const auto memory = a.bytes("--mem");
   if (!memory.ok()) return memory.status();
@@ -118,6 +137,7 @@ absl::string_view name_of_end(RunEnd::Reason reason) {
     case RunEnd::Reason::kHalted: return "halted";
     case RunEnd::Reason::kBreakpoint: return "breakpoint";
     case RunEnd::Reason::kHostFailed: return "host_memory";
+    case RunEnd::Reason::kRefused: return "page_tables_refused";
     case RunEnd::Reason::kBroken: return "broken_invariant";
   }
   return "";
@@ -128,7 +148,9 @@ RunEnd run_machine(Machine& machine, Console& console, Debugging& debugging, uin
                    bool& ended_by_user) {
   uint64_t run = 0;
   while (true) {
-    const uint64_t slice = limit == 0 ? kSlice : std::min(kSlice, limit - run);
+    const bool types = console.scripted() && !console.pending.empty();
+    const uint64_t most = types ? kScriptSlice : kSlice;
+    const uint64_t slice = limit == 0 ? most : std::min(most, limit - run);
     if (slice == 0) return RunEnd{RunEnd::Reason::kLimit, 0, 0, "the limit of instructions is reached"};
     const uint64_t before = machine.instructions();
     RunEnd end;
@@ -141,7 +163,6 @@ RunEnd run_machine(Machine& machine, Console& console, Debugging& debugging, uin
     const bool waits = end.reason == RunEnd::Reason::kHalted;
     const bool breaks = end.reason == RunEnd::Reason::kBreakpoint && console.terminal();
     if (end.reason != RunEnd::Reason::kLimit && !waits && !breaks) return end;
-    if (waits && !console.open() && console.pending.empty() && !debugging.attached()) return end;
     // A guest that sleeps lets us sleep, where somebody sits before the screen.
     const bool idle = machine.instructions() - before < slice / 8;
     const int patience = waits ? 1000 : idle && console.terminal() ? 10 : 0;
@@ -154,8 +175,8 @@ RunEnd run_machine(Machine& machine, Console& console, Debugging& debugging, uin
       RunEnd stepped = end;
       if (!debugging.converse(console, end, stepped, ended_by_user)) return stepped;
     }
-    const size_t taken = machine.board().console_input(console.pending);
-    console.pending.erase(0, taken);
+    const size_t taken = console.type_into(machine.board());
+    if (waits && taken == 0 && !console.open() && !debugging.attached()) return end;
   }
 }
 
@@ -245,12 +266,19 @@ absl::StatusOr<int> run_guest(const Arguments& a) {
 
   auto debugging = Debugging::create(**machine, a);
   if (!debugging.ok()) return debugging.status();
+  std::string script;
+  if (a.given("--input")) {
+    auto text = read_script(a.text("--input"));
+    if (!text.ok()) return text.status();
+    script = *std::move(text);
+  }
   bool ended_by_user = false;
   RunEnd end;
   const auto start = std::chrono::steady_clock::now();
   {
-    Console console(/*use_input=*/!json);
-    end = run_machine(**machine, console, **debugging, *limit, ended_by_user);
+    const auto console = a.given("--input") ? std::make_unique<Console>(std::move(script))
+                                            : std::make_unique<Console>(/*use_input=*/!json);
+    end = run_machine(**machine, *console, **debugging, *limit, ended_by_user);
     (*debugging)->finish(end);
   }
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
@@ -294,11 +322,12 @@ int run_run(const Arguments& arguments) {
 }
 
 constexpr OptionSpec kRunOptions[] = {
-    {"IMAGE", 0, kFileValue, "", "a kernel, boot sector or program to boot (docs/loaders.md)"},
+    {"IMAGE", 0, kFileValue, "", "a kernel, boot sector or program to boot (docs/loaders.md); or the name of a guest that comes with gnomon: teach32, teach64, popf, ..."},
     {"--format", 0, "NAME", "", "what the image is; by default that is told by its content", false, loader_words},
     {"--append", 'a', "TEXT", "", "command line of the kernel"},
     {"--module", 0, "FILE", "", "a module, or the initial RAM disk of Linux; may be repeated"},
-    {"--disk", 'd', "FILE", "", "disk image; may be repeated, up to four"},
+    {"--disk", 'd', "FILE", "", "disk image; may be repeated, up to four; a disk given as IMAGE comes first"},
+    {"--input", 0, "FILE", "", "type this on the serial port, at most a byte in 100 microseconds of guest time, in place of standard input"},
     {"--write-disks", 0, "", "", "stores to disks go to their files; otherwise they are forgotten at the end"},
     {"--mmu", 'm', "BACKEND", "shadow", "how memory is virtualized; `gnomon backends` lists the ways", false, backend_words},
     {"--mem", 0, "SIZE", "64M", "guest memory, 2M to 32G"},
@@ -323,6 +352,7 @@ constexpr OptionSpec kRunOptions[] = {
 constexpr Example kRunExamples[] = {
     {"gnomon run kernel.elf", "a kernel under shadow paging; Ctrl-A x ends it"},
     {"gnomon run disk.img --cpus 2 --mmu nested", "a disk with a boot sector, two processors, EPT"},
+    {"gnomon run boot.img --disk root.img --input commands.txt --limit 2e9", "two disks, and commands typed as if by a user: every run is the same"},
     {"gnomon run vmlinuz --module initrd.gz --append console=ttyS0 --mem 256M", "Linux"},
 };
 

@@ -62,13 +62,13 @@ void fill(scenario::Random& random, bool floats, UnitState& s) {
   }
   s.put<uint32_t>(24, control);
   for (unsigned i = 0; i < 8; ++i) {
-    s.put<uint64_t>(32 + 16 * i, interesting(random));
+    s.put<uint64_t>(32 + 16 * i, interesting_vector(random));
     s.put<uint16_t>(40 + 16 * i, static_cast<uint16_t>(random.next()));
   }
-  for (unsigned i = 0; i < 32; ++i) s.put<uint64_t>(160 + 8 * i, interesting(random));
+  for (unsigned i = 0; i < 32; ++i) s.put<uint64_t>(160 + 8 * i, interesting_vector(random));
   if (random.percent(50)) s.put<uint64_t>(160 + 16 * random.below(16), random.below(80));  // a shift's count
   for (unsigned i = 0; i < 8; ++i) {
-    const uint64_t v = interesting(random);
+    const uint64_t v = interesting_vector(random);
     std::memcpy(s.memory.data() + 8 * i, &v, 8);
   }
   for (uint64_t& g : s.gpr) g = random.next();
@@ -77,7 +77,7 @@ void fill(scenario::Random& random, bool floats, UnitState& s) {
 
 }  // namespace
 
-uint64_t interesting(scenario::Random& random) {
+uint64_t interesting_vector(scenario::Random& random) {
   const uint64_t any = random.next();
   switch (random.below(6)) {
     case 0: return any;

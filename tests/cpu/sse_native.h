@@ -26,7 +26,7 @@ struct SseOpcode {
 void compare_with_host(absl::Span<const SseOpcode> opcodes, bool floats, uint64_t seed, unsigned rounds);
 
 /// A number for a vector's 64 bits: an interesting double, two interesting floats, or any bits.
-uint64_t interesting(scenario::Random& random);
+uint64_t interesting_vector(scenario::Random& random);
 
 }  // namespace gnomon::vmm
 

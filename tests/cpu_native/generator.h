@@ -21,6 +21,11 @@ struct GeneratorOptions {
 /// 1 to kMaxPieces instructions that can be run and compared.
 Snippet generate(scenario::Random& rng, const GeneratorOptions& options);
 
+/// LEA and relatives have a memory operand that they do not access.
+inline bool accesses_memory(const ZydisDecodedOperand& o) {
+  return o.type == ZYDIS_OPERAND_TYPE_MEMORY && o.mem.type != ZYDIS_MEMOP_TYPE_AGEN;
+}
+
 /// Adds the instruction in `bytes` if it fits what is there; with_roles: what registers must hold
 /// is noted. For code that comes from outside.
 bool append(Snippet& s, const uint8_t* bytes, unsigned available);

@@ -27,11 +27,11 @@ void expect_flat(const LoadedGuest& guest, Ram& ram) {
   EXPECT_EQ(cpu.rflags, 2u);
   EXPECT_EQ(cpu.cpl, 0);
   EXPECT_EQ(cpu.idtr.limit, 0);
-  EXPECT_EQ(cpu.segments[kCs].selector, 0x10);
-  ASSERT_EQ(cpu.gdtr.limit, 0x1f);
+  const uint16_t code = guest.format == "multiboot" ? 0x08 : 0x10;
+  ASSERT_EQ(cpu.gdtr.limit, code + 15);
   for (unsigned i = 0; i < kSegmentRegisters; ++i) {
     const Segment& s = cpu.segments[i];
-    EXPECT_EQ(s.selector, i == kCs ? 0x10 : 0x18) << i;
+    EXPECT_EQ(s.selector, i == kCs ? code : code + 8) << i;
     EXPECT_EQ(s, segment_of(s.selector, ram.number<uint64_t>(cpu.gdtr.base + s.selector))) << i;
     EXPECT_EQ(s.base, 0u);
     EXPECT_EQ(s.limit, 0xffff'ffffu);

@@ -63,7 +63,7 @@ TEST_P(MonitorOn, ShowsMemory) {
   const auto machine = ran(paged_guest_32(GetParam()), kAllButTheEnd);
   Monitor monitor(*machine);
   EXPECT_EQ(monitor.run("x /2i 0x100018").text,
-            "0x00100018:  8b 0b                    movl (%ebx), %ecx\n"
+            "0x00100018:  8b 0b                    mov (%ebx), %ecx\n"
             "0x0010001a:  41                       inc %ecx\n");
   EXPECT_EQ(monitor.run("x /4xb $ebx").text, "00000000c0000000: 0x01 0x00 0x00 0x00\n");
   EXPECT_EQ(monitor.run("x/2dw 0xc0000000").text, "00000000c0000000:          1          0\n");

@@ -35,6 +35,12 @@ class MachineMemory {
   uint64_t bytes(Gpa at, unsigned size);  ///< 1..8, within one page
   void set_word(Gpa at, uint64_t value);
   /// Frames that the host backed for set_word.
+  /// What lay there before the guest did anything. The frame behind it is not backed on the guest's behalf.
+  void set_contents(Gpa at, uint64_t value) {
+    const uint64_t backed = frames_backed();
+    set_word(at, value);
+    side_.counters[Counter::kFramesBacked] = backed;
+  }
   uint64_t frames_backed() const { return side_.counters[Counter::kFramesBacked]; }
 
   Backend& mmu;

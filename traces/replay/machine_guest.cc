@@ -75,15 +75,18 @@ absl::Status Machine::guest_event(MachineCpu& cpu, const TraceEvent& event) {
       if (event.address % kWordBytes != 0 || p2m_->frame_index(Gpa(event.address)) == P2m::kNoIndex) {
         return refused("not a word of the guest's memory");
       }
-      p2m_->back(Gpa(event.address));  // which whoever filled it before the guest ran did
-      memory_->set_word(Gpa(event.address), event.value);
+      memory_->set_contents(Gpa(event.address), event.value);
       return absl::OkStatus();
-    case EventKind::kDevices:
+    case EventKind::kDevices: {
       if (++device_regions_ > kMostDeviceRegions) return refused("too many of them");
+      // The recorded machine had its devices before anything was counted.
+      const Counters before = totals();
       if (const absl::Status s = p2m_->add_mmio(Gpa(event.address), event.length); !s.ok()) {
         return refused(s.message());
       }
+      counters_before_ += difference(totals(), before);
       return absl::OkStatus();
+    }
     case EventKind::kGuest: return absl::OkStatus();
     default: return refused("not an event of a whole guest");
   }

@@ -76,6 +76,17 @@ bool MemoryPath::invpcid(InvpcidType type, uint64_t pcid, uint64_t linear) {
   return true;
 }
 
+StoreResult MemoryPath::write_physical(Gpa at, uint64_t value, unsigned size) {
+  const StoreResult stored = mmu_.backend().write_physical(mmu_.state(), at, value, size);
+  check_requests();
+  const P2mEntry frame = p2m_.lookup(at);
+  if (stored == StoreResult::kNotBacked && frame.state() == FrameState::kLazy) host_failed = true;
+  if (stored != StoreResult::kDone) return stored;
+  if (code_ != nullptr) code_->code_written(p2m_.host().at<uint8_t>(frame.frame()) + at.offset_in(PageSize::k4K), size);
+  if (observer_ != nullptr) observer_->physical_written(at, value, size);
+  return stored;
+}
+
 uint64_t MemoryPath::wrap(uint64_t linear) const {
   return (mmu_.controls().efer & efer::kLMA) != 0 ? linear : linear & 0xffff'ffff;
 }
@@ -91,6 +102,7 @@ bool MemoryPath::failed(const Translation& t, uint64_t linear) {
     }
   } else {
     host_failed = true;
+    if (t.outcome == Outcome::kHostViolation && t.cause == HostCause::kNone) refusal = {t.level, t.gpa};
     fault = Fault::plain(kMachineCheck);
   }
   return false;

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <optional>
 
 #include "gnomon/backend.h"
 #include "gnomon/memory/p2m.h"
@@ -52,6 +53,7 @@ class MemoryPath {
 
   Vcpu<Backend>& mmu() { return mmu_; }
   const Vcpu<Backend>& mmu() const { return mmu_; }
+  const Backend& backend() const { return mmu_.backend(); }
   P2m& p2m() { return p2m_; }
   /// The privilege of plain loads and stores.
   void set_user(bool user) {
@@ -162,12 +164,23 @@ class MemoryPath {
   bool fetch_from_device = false;  ///< the last fetch that failed met no fault, but no RAM
   bool wants_device = false;       ///< the last access that failed was to a device, at the wrong moment
   bool host_failed = false;        ///< the host could not give the guest its memory: the machine must stop
+  /// The host failed because the backend does not take the root that CR3 names, or (level 0) the paging mode: see
+  /// mmu/direct/direct.h.
+  struct Refusal {
+    unsigned level = 0;
+    Gpa root;
+  };
+  std::optional<Refusal> refusal;
 
   // What changes translations, with what must be forgotten then. As the functions of Vcpu: false is #GP, and nothing has changed.
   bool write_cr3(uint64_t value);
   bool write_controls(uint64_t cr0, uint64_t cr4, uint64_t efer);
   void invlpg(uint64_t linear);
   bool invpcid(InvpcidType type, uint64_t pcid, uint64_t linear);
+
+  /// Stores the low `size` bytes of `value` at a guest-physical address, all in one page, on behalf of the guest: code and
+  /// recorder are told as of its own stores. If the host has no memory for it: kNotBacked, and `host_failed` is set.
+  StoreResult write_physical(Gpa at, uint64_t value, unsigned size);
 
   /// After a change of RFLAGS.AC: alignment may be checked now.
   void alignment_changed();

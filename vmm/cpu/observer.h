@@ -21,6 +21,8 @@ class MemoryObserver {
   virtual void cr3_written(uint64_t value) = 0;
   virtual void controls_written(uint64_t cr0, uint64_t cr4, uint64_t efer) = 0;
   virtual void invlpg_done(Gva va) = 0;
+  /// A store that the VMM made for the guest, by guest-physical address.
+  virtual void physical_written(Gpa at, uint64_t value, unsigned size) = 0;
   virtual void invpcid_done(unsigned type, uint16_t pcid, Gva va) = 0;
 };
 

@@ -29,7 +29,7 @@ void Uart::reset() {
   divisor_ = 12;
   interrupt_enable_ = fifo_control_ = line_control_ = modem_control_ = 0;
   modem_deltas_ = scratch_ = 0;
-  overrun_ = holding_empty_ = false;
+  overrun_ = holding_empty_ = listened_to_ = false;
   update();
 }
 
@@ -38,7 +38,7 @@ bool Uart::divisor_access() const { return (line_control_ & kLcrDivisor) != 0; }
 bool Uart::loops_back() const { return (modem_control_ & kMcrLoop) != 0; }
 
 size_t Uart::receive(absl::string_view bytes) {
-  if (loops_back()) return 0;  // the input is cut off
+  if (loops_back() || !listened_to_) return 0;  // the input is cut off, or nobody would hear it
   size_t taken = 0;
   while (taken < bytes.size() && received_.size() < capacity()) {
     received_.push_back(static_cast<uint8_t>(bytes[taken++]));
@@ -87,6 +87,7 @@ uint8_t Uart::read_port(uint16_t port) {
   switch (port & 7) {
     case kData:
       if (divisor_access()) return static_cast<uint8_t>(divisor_);
+      listened_to_ = true;
       value = take_received();
       break;
     case kIer: return divisor_access() ? static_cast<uint8_t>(divisor_ >> 8) : interrupt_enable_;
@@ -98,6 +99,7 @@ uint8_t Uart::read_port(uint16_t port) {
     case kLcr: return line_control_;
     case kMcr: return modem_control_;
     case kLsr:
+      listened_to_ = true;
       value = line_status();
       overrun_ = false;
       break;
@@ -158,6 +160,7 @@ void Uart::write_port(uint16_t port, uint8_t value) {
         // Enabling the interrupt of an empty transmitter raises it.
         if ((value & ~interrupt_enable_ & kIerHolding) != 0) holding_empty_ = true;
         interrupt_enable_ = value & 0x0f;
+        if ((value & kIerData) != 0) listened_to_ = true;
       }
       break;
     case kIirFcr: set_fifo_control(value); break;

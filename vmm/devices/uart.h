@@ -21,7 +21,9 @@ class Uart : public PortDevice {
 
   Uart(Output output, IrqLine irq);
   void reset();
-  /// Bytes from the line. How many the receiver had room for.
+  /// Bytes from the line. How many the receiver had room for: none before the guest has enabled the
+  /// receiver's interrupt or looked for a byte, so that what is typed during the start is not lost
+  /// when the guest sets the port up.
   size_t receive(absl::string_view bytes);
 
   uint8_t read_port(uint16_t port) override;
@@ -50,6 +52,7 @@ class Uart : public PortDevice {
   uint8_t modem_control_ = 0;
   uint8_t modem_deltas_ = 0;
   uint8_t scratch_ = 0;
+  bool listened_to_ = false;  // the guest has shown interest in what is received
   bool overrun_ = false;
   bool holding_empty_ = false;  // "transmitter holding register empty" is to be reported
 };

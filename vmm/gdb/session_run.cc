@@ -36,6 +36,7 @@ std::string Session::ending(const RunEnd& end) {
     case RunEnd::Reason::kExit: return absl::StrFormat("W%02x", end.status & 0xff);
     case RunEnd::Reason::kShutdown:
     case RunEnd::Reason::kBroken:
+    case RunEnd::Reason::kRefused:
     case RunEnd::Reason::kHostFailed: return absl::StrCat("X", kAborted);
     default: return "W00";
   }

@@ -53,7 +53,9 @@ uint64_t end_of_image(const ElfImage& elf) {
 
 }  // namespace
 
-bool is_multiboot(ImageBytes head, uint64_t /*file_bytes*/) {
+bool is_multiboot(ImageBytes head, uint64_t file_bytes) {
+  // A disk whose boot sector loads a Multiboot kernel from the next ones is a disk.
+  if (!is_elf(head) && is_boot_sector(head, file_bytes)) return false;
   return find_multiboot_header(head).has_value();
 }
 
@@ -74,7 +76,7 @@ absl::StatusOr<LoadedGuest> load_multiboot(const LoadOptions& options,
   Placement placement(options.image, memory_map, memory);
   LoadedGuest guest;
   absl::Status s = place_segments(*kernel, image, placement, guest.used);
-  if (s.ok()) s = start_flat32(kernel->entry, placement, guest);
+  if (s.ok()) s = start_flat32(kernel->entry, placement, guest, kMultibootSelectors);
   if (!s.ok()) return s;
 
   MultibootFacts facts;

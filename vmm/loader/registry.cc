@@ -49,6 +49,15 @@ const std::vector<LoaderInfo>& loaders() {
   return *kLoaders;
 }
 
+bool boots_as_disk(const LoadOptions& options) {
+  constexpr size_t kSectorBytes = 512;
+  absl::StatusOr<std::unique_ptr<ByteSource>> source = open_bytes(options.image);
+  std::vector<uint8_t> head;
+  if (!source.ok() || !read_up_to(**source, kHeadBytes, head).ok()) return false;
+  const LoaderInfo* const loader = find_loader(options, head, head.size());
+  return loader != nullptr && loader->load == &load_boot && head.size() > kSectorBytes;
+}
+
 absl::StatusOr<LoadedGuest> load_guest(const LoadOptions& options, const Board& board,
                                        GuestMemory& memory) {
   const auto wants = [&](absl::string_view name) { return options.format == name; };

@@ -29,7 +29,8 @@ void set_system_segments(CpuState& cpu) {
   cpu.ldtr = {.selector = 0, .attributes = seg::kP | 0x2, .limit = 0xffff, .base = 0};
 }
 
-absl::Status start_flat(uint64_t entry, uint16_t code, Placement& placement, LoadedGuest& guest) {
+absl::Status start_flat(uint64_t entry, uint16_t code, FlatSelectors selectors,
+                        Placement& placement, LoadedGuest& guest) {
   CpuState& cpu = guest.cpu;
   const absl::StatusOr<uint64_t> gdt =
       placement.take_table(kTableBytes, kGdtPlace, "the descriptor table");
@@ -37,17 +38,17 @@ absl::Status start_flat(uint64_t entry, uint16_t code, Placement& placement, Loa
   const absl::StatusOr<uint64_t> stack = placement.take_table(kTableBytes, kStackPlace, "a stack");
   if (!stack.ok()) return stack.status();
 
-  std::vector<uint8_t> table(kDataSelector + 8);
-  set_number<uint64_t>(table, kCodeSelector, flat_descriptor(code));
-  set_number<uint64_t>(table, kDataSelector, flat_descriptor(kFlatData));
+  std::vector<uint8_t> table(selectors.data + size_t{8});
+  set_number<uint64_t>(table, selectors.code, flat_descriptor(code));
+  set_number<uint64_t>(table, selectors.data, flat_descriptor(kFlatData));
   if (const absl::Status s = placement.store(*gdt, table); !s.ok()) return s;
 
   cpu.gdtr = {.base = *gdt, .limit = static_cast<uint16_t>(table.size() - 1)};
   cpu.idtr = {.base = 0, .limit = 0};
   cpu.segments.fill(
-      {.selector = kDataSelector, .attributes = kFlatData, .limit = 0xffffffff, .base = 0});
+      {.selector = selectors.data, .attributes = kFlatData, .limit = 0xffffffff, .base = 0});
   cpu.segments[kCs] = {
-      .selector = kCodeSelector, .attributes = code, .limit = 0xffffffff, .base = 0};
+      .selector = selectors.code, .attributes = code, .limit = 0xffffffff, .base = 0};
   set_system_segments(cpu);
   cpu.rip = entry;
   cpu.gpr[kRsp] = *stack + kTableBytes - 16;
@@ -58,8 +59,9 @@ absl::Status start_flat(uint64_t entry, uint16_t code, Placement& placement, Loa
 
 }  // namespace
 
-absl::Status start_flat32(uint64_t entry, Placement& placement, LoadedGuest& guest) {
-  return start_flat(entry, kFlatCode32, placement, guest);
+absl::Status start_flat32(uint64_t entry, Placement& placement, LoadedGuest& guest,
+                          FlatSelectors selectors) {
+  return start_flat(entry, kFlatCode32, selectors, placement, guest);
 }
 
 absl::Status start_long64(uint64_t entry, Placement& placement, LoadedGuest& guest) {
@@ -83,7 +85,10 @@ absl::Status start_long64(uint64_t entry, Placement& placement, LoadedGuest& gue
                          (i << shift_of(PageSize::k2M)) | kPresentWritable | kLarge);
   }
   if (const absl::Status s = placement.store(*root, tables); !s.ok()) return s;
-  if (const absl::Status s = start_flat(entry, kFlatCode64, placement, guest); !s.ok()) return s;
+  if (const absl::Status s = start_flat(entry, kFlatCode64, kLinuxSelectors, placement, guest);
+      !s.ok()) {
+    return s;
+  }
   guest.controls.cr0 |= cr0::kPG;
   guest.controls.cr3 = *root;
   guest.controls.cr4 = cr4::kPAE;

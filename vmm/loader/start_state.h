@@ -12,9 +12,16 @@
 
 namespace gnomon::vmm {
 
-// The selectors of the flat descriptors, as the Linux boot protocol wants them.
-inline constexpr uint16_t kCodeSelector = 0x10;
-inline constexpr uint16_t kDataSelector = 0x18;
+/// Selectors of the flat descriptors.
+struct FlatSelectors {
+  uint16_t code, data;
+};
+/// As the Linux boot protocol wants them.
+inline constexpr FlatSelectors kLinuxSelectors = {0x10, 0x18};
+/// Multiboot leaves them open. Kernels that load a table of their own and go on with what is in CS
+/// and SS until the first interrupt expect the order in which nearly all have their kernel
+/// segments.
+inline constexpr FlatSelectors kMultibootSelectors = {0x08, 0x10};
 
 // Where tables go when the image leaves the place free; else above, on the next free page.
 inline constexpr uint64_t kGdtPlace = 0x1000;
@@ -24,7 +31,8 @@ inline constexpr uint64_t kInfoPlace = 0x9000;
 
 /// 32-bit protected mode, paging off, flat segments of 4 GiB, interrupts off, a stack of one page.
 /// Puts a global descriptor table into memory.
-absl::Status start_flat32(uint64_t entry, Placement& placement, LoadedGuest& guest);
+absl::Status start_flat32(uint64_t entry, Placement& placement, LoadedGuest& guest,
+                          FlatSelectors selectors = kLinuxSelectors);
 
 /// 64-bit mode, the first 4 GiB mapped to themselves with 2 MiB pages (present, writable,
 /// supervisor), interrupts off, a stack of one page. Puts descriptor and page tables into memory.

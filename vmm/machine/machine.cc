@@ -68,6 +68,9 @@ absl::Status MachineImpl::build() {
   if (!backend.ok()) return backend.status();
   backend_ = *std::move(backend);
 
+  if (options_.trace != nullptr) {
+    if (absl::Status s = start_recording(); !s.ok()) return s;
+  }
   for (unsigned i = 0; i < options_.board.cpus; ++i) {
     if (absl::Status s = add_processor(i); !s.ok()) return s;
   }
@@ -75,10 +78,7 @@ absl::Status MachineImpl::build() {
   auto guest = load_guest(options_.load, *board_, *memory_);
   if (!guest.ok()) return guest.status();
   guest_ = *std::move(guest);
-  if (options_.trace != nullptr) {
-    if (absl::Status s = start_recording(); !s.ok()) return s;
-  }
-  for (auto& p : processors_) p->mmu->state().counters.reset();  // of what power-on did
+  if (recorder_ != nullptr) recorder_->loaded(options_.board.memory_bytes);
   Processor& first = *processors_.front();
   const Controls& c = guest_.controls;
   if (!first.cpu->memory.write_cr3(c.cr3) ||
@@ -126,6 +126,10 @@ absl::Status MachineImpl::add_processor(unsigned number) {
   code_.attach(p->cpu->memory);
   p->cpu->memory.set_exact(models_tlb);
   p->interp = std::make_unique<Interp>(code_);
+  if (recorder_ != nullptr) {
+    p->observer = recorder_->observe(number, p->mmu->state());
+    p->cpu->memory.set_observer(p->observer.get());
+  }
   reset_processor(*p->cpu);
   p->cpu->state.waits_for_startup = number != 0;
   processors_.push_back(std::move(p));
@@ -137,12 +141,13 @@ absl::Status MachineImpl::start_recording() {
   if (options_.board.memory_bytes > kLowRamEnd) {
     return absl::InvalidArgumentError("a recording takes at most 3G of guest memory");
   }
+  // The recorder reads the guest's tables as they are in memory.
+  if (backend_->name() == "direct") {
+    return absl::InvalidArgumentError(
+        "a recording cannot be made under direct paging, whose tables hold host addresses; take another backend");
+  }
   recorder_ = std::make_unique<GuestRecorder>(*options_.trace, *p2m_);
   recorder_->start(options_.board.memory_bytes, device_ranges());
-  for (auto& p : processors_) {
-    p->observer = recorder_->observe(p->cpu->id, p->mmu->state());
-    p->cpu->memory.set_observer(p->observer.get());
-  }
   return absl::OkStatus();
 }
 

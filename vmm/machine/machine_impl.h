@@ -74,6 +74,8 @@ class MachineImpl final : public Machine, private DevicePort, private TrapEnviro
     std::unique_ptr<MemoryObserver> observer;  // may be null
     std::unique_ptr<Cpu> cpu;
     std::unique_ptr<Interp> interp;
+    uint64_t progress = 0;  // instructions at the last exit
+    unsigned stuck = 0;     // exits since the last one before which something was executed
   };
 
   // DevicePort: device memory.
@@ -86,11 +88,15 @@ class MachineImpl final : public Machine, private DevicePort, private TrapEnviro
   bool hypercall(Cpu& cpu) override;
 
   // machine_run.cc
-  void turn(Processor& p, uint64_t budget);
+  /// False: its turn is over, whatever is left of its quantum.
+  bool turn(Processor& p, uint64_t budget);
+  void pass_turn();
+  void note_progress(Processor& p);
   void deliver_pending(Cpu& cpu);
   bool can_run(const Cpu& cpu) const;
   void handle_exit(Processor& p);
   void settle(Cpu& cpu, Emulated what);
+  void host_failed(const Cpu& cpu);
   void ended(RunEnd::Reason reason, unsigned cpu, std::string text, int status = 0);
   void tell(const Cpu& cpu, absl::string_view what, unsigned number);
   void note_exit(const Cpu& cpu, uint64_t what);
@@ -117,7 +123,8 @@ class MachineImpl final : public Machine, private DevicePort, private TrapEnviro
   Cpu* current_ = nullptr;          // whose turn it is
   uint64_t turn_started_ = 0;       // its Cpu::instructions then
   uint64_t idle_ns_ = 0;            // time that no instruction took
-  size_t next_turn_ = 0;
+  size_t next_turn_ = 0;            // whose turn it is, or will be
+  uint64_t quantum_left_ = 0;       // of its quantum; 0: it is to have a whole one
   std::optional<RunEnd> end_;
   uint64_t hash_ = 0;
 };

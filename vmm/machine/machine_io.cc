@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "absl/strings/str_format.h"
 #include "vmm/machine/machine_impl.h"
+#include "vmm/trap/hypercalls.h"
 
 namespace gnomon::vmm {
 
@@ -30,7 +31,10 @@ void MachineImpl::port_write(Cpu& cpu, uint16_t port, unsigned size, uint64_t va
   board_->ports().write(port, size, value, cpu.id);
 }
 
-bool MachineImpl::hypercall(Cpu&) { return false; }
+bool MachineImpl::hypercall(Cpu& cpu) {
+  trap::do_hypercall(cpu, *this, options_.board.console_output);
+  return true;
+}
 
 void MachineImpl::send_init(unsigned cpu) {
   if (cpu >= processors_.size()) return;

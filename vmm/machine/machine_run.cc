@@ -3,8 +3,10 @@
 
 #include <algorithm>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "vmm/machine/machine_impl.h"
+#include "vmm/trap/hypercalls.h"
 
 namespace gnomon::vmm {
 namespace {
@@ -12,6 +14,9 @@ namespace {
 /// Instructions of a processor before the next one has its turn.
 constexpr uint64_t kQuantum = 5'000;
 constexpr uint64_t kAloneQuantum = 10'000'000;
+/// A guest whose handlers fault at their first instruction executes none, for ever: from so many exits on, each counts as one, so
+/// that time goes on.
+constexpr unsigned kMostStuck = 32;
 /// Bit 14 of DR6 (BS): a debug exception because of RFLAGS.TF.
 constexpr uint64_t kSingleStep = 1u << 14;
 
@@ -35,6 +40,11 @@ bool MachineImpl::can_run(const Cpu& cpu) const {
   return (s.rflags & flag::kIF) != 0 && board_->interrupt_pending(cpu.id);
 }
 
+void MachineImpl::pass_turn() {
+  next_turn_ = (next_turn_ + 1) % processors_.size();
+  quantum_left_ = 0;
+}
+
 RunEnd MachineImpl::run(uint64_t instructions) {
   end_.reset();
   const uint64_t stop = now() + instructions * ns_per_instruction_;
@@ -42,10 +52,16 @@ RunEnd MachineImpl::run(uint64_t instructions) {
     bool ran = false;
     for (size_t tried = 0; tried < processors_.size() && !ran; ++tried) {
       Processor& p = *processors_[next_turn_];
-      next_turn_ = (next_turn_ + 1) % processors_.size();
-      if (!can_run(*p.cpu)) continue;
-      const uint64_t quantum = processors_.size() == 1 ? kAloneQuantum : kQuantum;
-      turn(p, std::min(quantum, instructions_until(stop)));
+      if (!can_run(*p.cpu)) {
+        pass_turn();
+        continue;
+      }
+      if (quantum_left_ == 0) quantum_left_ = processors_.size() == 1 ? kAloneQuantum : kQuantum;
+      const uint64_t before = instructions_;
+      const bool goes_on = turn(p, std::min(quantum_left_, instructions_until(stop)));
+      quantum_left_ -= instructions_ - before;
+      // Where a run ends is no reason for another processor to go on: a run in slices is like one in one piece.
+      if (!goes_on || quantum_left_ == 0) pass_turn();
       ran = true;
     }
     if (ran || end_) continue;
@@ -69,8 +85,9 @@ RunEnd MachineImpl::step(unsigned number) {
   return end_ ? *end_ : RunEnd{};
 }
 
-void MachineImpl::turn(Processor& p, uint64_t budget) {
+bool MachineImpl::turn(Processor& p, uint64_t budget) {
   Cpu& cpu = *p.cpu;
+  bool waits = false;
   current_ = &cpu;
   turn_started_ = cpu.instructions;
   while (!end_ && cpu.instructions - turn_started_ < budget) {
@@ -78,18 +95,29 @@ void MachineImpl::turn(Processor& p, uint64_t budget) {
     const uint64_t timer = instructions_until(clock_.next_deadline());
     if (timer == 0) break;
     deliver_pending(cpu);
-    if (end_ || cpu.state.halted || cpu.state.waits_for_startup) break;
+    waits = cpu.state.halted || cpu.state.waits_for_startup;
+    if (end_ || waits) break;
     cpu.attention = false;
     const bool shadow = cpu.state.interrupt_shadow;
     const uint64_t left = std::min(budget - (cpu.instructions - turn_started_), timer);
     p.interp->run(cpu, cpu.instructions + (shadow ? 1 : left));
     cpu.state.interrupt_shadow = false;
     handle_exit(p);
+    note_progress(p);
   }
   const uint64_t done = executed();
   current_ = nullptr;
   instructions_ = done;
+  const bool timer_due = instructions_until(clock_.next_deadline()) == 0;
   move_clock();
+  return !waits && !timer_due;
+}
+
+void MachineImpl::note_progress(Processor& p) {
+  uint64_t& done = p.cpu->instructions;
+  p.stuck = done == p.progress ? p.stuck + 1 : 0;
+  if (p.stuck > kMostStuck) ++done;
+  p.progress = done;
 }
 
 void MachineImpl::deliver_pending(Cpu& cpu) {
@@ -139,7 +167,7 @@ void MachineImpl::handle_exit(Processor& p) {
       ended(RunEnd::Reason::kBreakpoint, cpu.id, "breakpoint");
       return;
     case ExitReason::kHostFailed:
-      ended(RunEnd::Reason::kHostFailed, cpu.id, "the host has no memory left for the guest");
+      host_failed(cpu);
       return;
   }
   if (!options_.audit || end_) return;
@@ -152,13 +180,28 @@ void MachineImpl::handle_exit(Processor& p) {
 void MachineImpl::settle(Cpu& cpu, Emulated what) {
   // What delivery of a fault answers is never another fault to deliver.
   if (what == Emulated::kFault) what = deliver(cpu, cpu.exit.fault);
-  if (cpu.memory.host_failed) {
-    return ended(RunEnd::Reason::kHostFailed, cpu.id, "the host has no memory left for the guest");
-  }
+  if (cpu.memory.host_failed) return host_failed(cpu);
   if (what == Emulated::kShutdown) {
     ended(RunEnd::Reason::kShutdown, cpu.id,
           absl::StrFormat("triple fault of processor %d at %#x", cpu.id, cpu.rip));
   }
+}
+
+void MachineImpl::host_failed(const Cpu& cpu) {
+  if (!cpu.memory.refusal) {
+    return ended(RunEnd::Reason::kHostFailed, cpu.id, "the host has no memory left for the guest");
+  }
+  const auto [level, root] = *cpu.memory.refusal;
+  if (level == 0) {
+    const absl::string_view mode = name_of(cpu.memory.mmu().state().rules.mode);
+    return ended(RunEnd::Reason::kRefused, cpu.id,
+                 absl::StrFormat("%s paging has no %s page tables, only 4-level ones (docs/hypercalls.md)",
+                                 backend_->name(), mode));
+  }
+  ended(RunEnd::Reason::kRefused, cpu.id,
+        absl::StrFormat("%s paging refuses the guest's page tables at level %d, gpa %#x: the guest must use "
+                        "hypercalls (docs/hypercalls.md)",
+                        backend_->name(), level, root.value()));
 }
 
 void MachineImpl::ended(RunEnd::Reason reason, unsigned cpu, std::string text, int status) {
@@ -170,6 +213,9 @@ void MachineImpl::tell(const Cpu& cpu, absl::string_view what, unsigned number) 
   std::string text = what == "instruction"
                          ? ZydisMnemonicGetString(static_cast<ZydisMnemonic>(number))
                          : absl::StrFormat("%s %d", what, number);
+  if (what == "instruction" && (number == ZYDIS_MNEMONIC_VMCALL || number == ZYDIS_MNEMONIC_VMMCALL)) {
+    absl::StrAppend(&text, " ", trap::hypercall_name(trap::hypercall_number(cpu)));
+  }
   observer_->on_exit({cpu.id, cpu.instructions, cpu.rip, std::move(text)});
 }
 

@@ -31,13 +31,15 @@ class GuestRecorder::Processor final : public MemoryObserver {
                     w.address.value(), (value != nullptr ? bytes : 0) | (access.user() ? kByUser : 0));
   }
   void cr3_written(uint64_t value) override {
-    // PAE paging reads the table that CR3 names at once.
-    if (cpu_.rules.mode == PagingMode::kPae) recorder_.note_table(number_, root_of(cpu_.controls, cpu_.rules.mode));
+    note_root();
     recorder_.event(number_, EventKind::kCr3, 0, value);
   }
   void controls_written(uint64_t cr0, uint64_t cr4, uint64_t efer) override {
-    if (cpu_.rules.mode == PagingMode::kPae) recorder_.note_table(number_, root_of(cpu_.controls, cpu_.rules.mode));
+    note_root();
     recorder_.event(number_, EventKind::kControls, efer, cr0, cr4);
+  }
+  void physical_written(Gpa at, uint64_t value, unsigned size) override {
+    recorder_.event(number_, EventKind::kTableWrite, at.value(), value, 0, size);
   }
   void invlpg_done(Gva va) override { recorder_.event(number_, EventKind::kInvlpg, va.value(), 0); }
   void invpcid_done(unsigned type, uint16_t pcid, Gva va) override {
@@ -45,6 +47,12 @@ class GuestRecorder::Processor final : public MemoryObserver {
   }
 
  private:
+  /// PAE paging reads the table that CR3 names at once, and a backend may track it from now on.
+  void note_root() {
+    if (cpu_.rules.mode != PagingMode::kOff) {
+      recorder_.note_table(number_, root_of(cpu_.controls, cpu_.rules.mode));
+    }
+  }
   /// Walks the guest's tables without a trace, and makes those that it reads known.
   Walk<Gpa> walk(Gva va, Access access) {
     const Access asks = access.with_probe(true);
@@ -83,14 +91,17 @@ void GuestRecorder::note_table(unsigned cpu, Gpa table) {
   if (!frame.is_ram()) return;
   const uint8_t* bytes = p2m_.host().at<uint8_t>(frame.frame());
   for (unsigned at = 0; at < kPageBytes; at += kWord) {
-    const uint64_t word = load_bytes(bytes + at, kWord);
-    if (word != 0) event(cpu, EventKind::kContents, table.page_base().value() + at, word);
+    // Zeros, too: what the replay has there is what loaded() wrote, or data that it made up.
+    event(cpu, EventKind::kContents, table.page_base().value() + at, load_bytes(bytes + at, kWord));
   }
 }
 
 void GuestRecorder::start(uint64_t memory_bytes, const std::vector<MemoryRange>& devices) {
   event(0, EventKind::kGuest, 0, 0, 0, 0, memory_bytes);
   for (const MemoryRange& r : devices) event(0, EventKind::kDevices, r.base, 0, 0, 0, r.bytes);
+}
+
+void GuestRecorder::loaded(uint64_t memory_bytes) {
   // Frames that the loader filled have memory of the host's behind them from the start.
   for (uint64_t at = 0; at < memory_bytes; at += kPageBytes) {
     const P2mEntry frame = p2m_.lookup(Gpa(at));

@@ -25,8 +25,10 @@ class GuestRecorder {
   /// All must outlive the recorder.
   GuestRecorder(TraceWriter& writer, P2m& p2m) : p2m_(p2m), log_(writer) {}
 
-  /// The machine as it is before its first instruction: memory, devices, frames in use.
+  /// The machine before its processors are reset: memory and devices.
   void start(uint64_t memory_bytes, const std::vector<MemoryRange>& devices);
+  /// Before the first instruction: which frames are in use.
+  void loaded(uint64_t memory_bytes);
   /// What a processor tells of itself goes there. `cpu` is its state.
   std::unique_ptr<MemoryObserver> observe(unsigned number, VcpuState& cpu);
   /// Writes what is held back; the first error there was.

@@ -46,14 +46,6 @@ bool write_cr4(Instruction& in, uint64_t value) {
   return set_controls(cpu, c.cr0, value, c.efer) || general_protection(cpu);
 }
 
-bool write_cr3(Instruction& in, uint64_t value) {
-  Cpu& cpu = in.cpu;
-  constexpr uint64_t kNoFlush = cr3::kNoFlush;
-  if ((value & kNoFlush) != 0 && (cpu.controls().cr4 & cr4::kPCIDE) == 0)
-    return general_protection(cpu);
-  return cpu.memory.write_cr3(value) || general_protection(cpu);
-}
-
 bool write_cr8(Instruction& in, uint64_t value) {
   if (value > 15) return general_protection(in.cpu);
   in.cpu.state.cr8 = static_cast<uint8_t>(value);
@@ -70,6 +62,12 @@ bool set_controls(Cpu& cpu, uint64_t cr0, uint64_t cr4, uint64_t efer) {
   if ((after.cr0 & cr0::kPE) == 0) cpu.set_cpl(0);
   cpu.mode_changed();
   return true;
+}
+
+bool load_cr3(Cpu& cpu, uint64_t value) {
+  const bool keeps = (value & cr3::kNoFlush) != 0;
+  if (keeps && (cpu.controls().cr4 & cr4::kPCIDE) == 0) return false;
+  return cpu.memory.write_cr3(value);
 }
 
 bool move_control(Instruction& in) {
@@ -100,7 +98,7 @@ bool move_control(Instruction& in) {
   switch (number) {
     case 0: return write_cr0(in, value);
     case 2: cpu.state.cr2 = value; return true;
-    case 3: return write_cr3(in, value);
+    case 3: return load_cr3(cpu, value) || general_protection(cpu);
     case 4: return write_cr4(in, value);
     default: return write_cr8(in, value);
   }

@@ -28,6 +28,9 @@ inline bool prevented(const Cpu& cpu) {
 /// a change. False: #GP, and nothing has changed.
 bool set_controls(Cpu& cpu, uint64_t cr0, uint64_t cr4, uint64_t efer);
 
+/// As MOV to CR3. False: #GP, and nothing has changed.
+bool load_cr3(Cpu& cpu, uint64_t value);
+
 }  // namespace gnomon::vmm::trap
 
 #endif  // VMM_TRAP_CONTROL_REGISTERS_H_

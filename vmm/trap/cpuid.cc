@@ -5,6 +5,7 @@
 
 #include "absl/strings/string_view.h"
 #include "vmm/trap/control_registers.h"
+#include "vmm/trap/hypercalls.h"
 #include "vmm/trap/instructions.h"
 
 // CPUID (SDM vol. 2, table 3-8): exactly what there is. The processor calls itself GenuineIntel,
@@ -78,9 +79,10 @@ CpuidLeaf brand(unsigned part) {
           word(kBrand, 4 * part + 3)};
 }
 
-CpuidLeaf hypervisor(uint32_t leaf) {
+CpuidLeaf hypervisor(const Cpu& cpu, uint32_t leaf) {
   constexpr absl::string_view kName = "GnomonGnomon";
   if (leaf == 0x4000'0000) return {kLastHypervisor, word(kName, 0), word(kName, 1), word(kName, 2)};
+  if (leaf == 0x4000'0001) return {hypercall_features(cpu), kHypercallVersion, kHypercallCount, 0};
   if (leaf == kLastHypervisor)
     return {kTscHz / 1000, kTscHz / 1000, 0, 0};  // TSC and APIC timer, in kHz
   return {};
@@ -91,7 +93,7 @@ CpuidLeaf hypervisor(uint32_t leaf) {
 CpuidLeaf cpuid_leaf(const Cpu& cpu, Board& board, uint32_t leaf, uint32_t subleaf) {
   constexpr absl::string_view kVendor = "GenuineIntel";
   const CpuModel& model = cpu.memory.mmu().state().cpu;
-  if (leaf >> 28 == 4) return hypervisor(leaf);
+  if (leaf >> 28 == 4) return hypervisor(cpu, leaf);
   // Beyond the last leaf, what the last basic one says.
   if (leaf > kLastExtended || (leaf > kLastBasic && leaf < 0x8000'0000)) leaf = kLastBasic;
   switch (leaf) {

@@ -24,8 +24,8 @@ class TrapEnvironment {
   virtual uint64_t time_stamp(const Cpu& cpu) = 0;
   virtual uint64_t port_read(Cpu& cpu, uint16_t port, unsigned size) = 0;
   virtual void port_write(Cpu& cpu, uint16_t port, unsigned size, uint64_t value) = 0;
-  /// VMCALL or VMMCALL: number in RAX, operands and answer in registers. False: there are no
-  /// hypercalls (#UD).
+  /// VMCALL or VMMCALL at level 0: number in RAX, operands and answer in registers. False: there
+  /// are no hypercalls (#UD).
   virtual bool hypercall(Cpu& cpu) = 0;
   virtual Board& board() = 0;
 };

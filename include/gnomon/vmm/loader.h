@@ -53,6 +53,10 @@ const std::vector<LoaderInfo>& loaders();
 absl::StatusOr<LoadedGuest> load_guest(const LoadOptions& options, const Board& board,
                                        GuestMemory& memory);
 
+/// Does the image start as a disk that goes on behind its boot sector, so that the guest will look for the rest on its first
+/// drive? False as well for what cannot be read; load_guest() says why.
+bool boots_as_disk(const LoadOptions& options);
+
 }  // namespace gnomon::vmm
 
 #endif  // GNOMON_VMM_LOADER_H_

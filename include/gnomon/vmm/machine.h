@@ -60,6 +60,7 @@ struct RunEnd {
     kHalted,      ///< every processor waits for an interrupt that nothing will send, unless console input does
     kBreakpoint,  ///< of a debugger, on processor `cpu`
     kHostFailed,  ///< the host has no memory left for the guest
+    kRefused,     ///< direct paging takes the guest's page tables or paging mode not (docs/hypercalls.md)
     kBroken,      ///< an audit found something wrong: `text`
   };
   Reason reason = Reason::kLimit;
@@ -73,7 +74,7 @@ struct ExitEvent {
   unsigned cpu = 0;
   uint64_t instructions = 0;  ///< of that processor so far
   uint64_t rip = 0;
-  std::string what;           ///< in words: "mov cr3", "fault 14", "interrupt 32"
+  std::string what;           ///< in words: "mov", "vmcall set_cr3", "fault 14", "interrupt 32"
 };
 
 /// Told of what happens, on the thread that runs.
