@@ -51,15 +51,6 @@ absl::Status prefixed(absl::string_view option, const absl::Status& s) {
   return absl::InvalidArgumentError(absl::StrCat(option, ": ", message));
 }
 
-absl::StatusOr<PageSize> host_page(const Arguments& arguments) {
-  const absl::StatusOr<uint64_t> bytes = arguments.bytes("--host-page");
-  if (!bytes.ok()) return bytes.status();
-  for (const PageSize size : {PageSize::k4K, PageSize::k2M, PageSize::k1G}) {
-    if (bytes_of(size) == *bytes) return size;
-  }
-  return absl::InvalidArgumentError(absl::StrCat("--host-page: '", arguments.text("--host-page"), "' is none of 4K, 2M and 1G"));
-}
-
 /// A backend is made to see what it says of its options, for a machine that is never run.
 absl::Status check_backend_options(const std::string& spec) {
   constexpr uint64_t kLittle = 1 << 20;
@@ -150,6 +141,15 @@ absl::Status complete_image(const Arguments& arguments, ReplayPlan& plan) {
 absl::Status check_backend_option(absl::string_view option, const std::string& spec) {
   const absl::Status s = check_backend(spec);
   return s.ok() ? s : prefixed(option, s);
+}
+
+absl::StatusOr<PageSize> host_page(const Arguments& arguments) {
+  const absl::StatusOr<uint64_t> bytes = arguments.bytes("--host-page");
+  if (!bytes.ok()) return bytes.status();
+  for (const PageSize size : {PageSize::k4K, PageSize::k2M, PageSize::k1G}) {
+    if (bytes_of(size) == *bytes) return size;
+  }
+  return absl::InvalidArgumentError(absl::StrCat("--host-page: '", arguments.text("--host-page"), "' is none of 4K, 2M and 1G"));
 }
 
 bool reads_once(const std::string& trace) {

@@ -73,6 +73,8 @@ std::vector<SweepPoint> sweep_points(absl::Span<const SweepAxis> axes);
 
 /// Can this be opened only once: standard input, a pipe, a terminal?
 bool reads_once(const std::string& trace);
+/// The value of --host-page.
+absl::StatusOr<PageSize> host_page(const Arguments& arguments);
 /// One backend with its options, as a value of `option`. InvalidArgument names that.
 absl::Status check_backend_option(absl::string_view option, const std::string& spec);
 /// Splits a list of backends: commas separate names; one with options ends at a semicolon.

@@ -49,13 +49,6 @@ constexpr absl::string_view kRecordTlb = "zen4";
 /// What is kept of the console for --json.
 constexpr size_t kMostConsole = 4u << 20;
 
-absl::StatusOr<PageSize> page_size(absl::string_view text) {
-  for (const PageSize size : {PageSize::k4K, PageSize::k2M, PageSize::k1G}) {
-    if (text == name_of(size)) return size;
-  }
-  return absl::InvalidArgumentError(absl::StrCat("--host-page: \"", text, "\" is not 4K, 2M or 1G"));
-}
-
 bool same_file(const std::string& a, const std::string& b) {
   std::error_code error;
   return a == b || (std::filesystem::equivalent(a, b, error) && !error);
@@ -130,7 +123,7 @@ absl::StatusOr<MachineOptions> parse(const Arguments& a) {
   m.board.cpus = static_cast<unsigned>(*cpus);
   m.backend = a.text("--mmu");
   m.tlb = a.text("--tlb");
-  const auto page = page_size(a.text("--host-page"));
+  const auto page = host_page(a);
   if (!page.ok()) return page.status();
   m.host_page = *page;
   m.naive = a.given("--naive");
