@@ -159,7 +159,7 @@ TEST(InputScript, IsTypedOnTheSerialPort) {
   const std::string run = absl::StrCat("run -q --format raw ", guest, " --input ");
   EXPECT_EQ(tool_says(absl::StrCat(run, script)), "hello, guest\nq[0]");
   EXPECT_THAT(tool_says(absl::StrCat(run, "/nowhere/at/all 2>&1")),
-              HasSubstr("--input: cannot read /nowhere/at/all"));
+              HasSubstr("--input: cannot open /nowhere/at/all"));
   EXPECT_THAT(tool_says(absl::StrCat(run, testing::TempDir(), " 2>&1")), HasSubstr("cannot read"));
   EXPECT_THAT(tool_says(absl::StrCat(run, "/dev/zero 2>&1")),
               HasSubstr("byte 65536: more than 64 KiB"));
