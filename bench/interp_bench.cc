@@ -5,7 +5,7 @@
 #include <cstdlib>
 
 #include "absl/types/span.h"
-#include "tests/cpu/flat_machine.h"
+#include "tests/native_cpu/flat_machine.h"
 
 // Guest instructions a second (items) of the interpreter, in loops as a compiler makes them: the bytes are what GCC 12 gives
 // for the source above them with -O2 -ffreestanding -mno-sse -fno-pic -fcf-protection=none.

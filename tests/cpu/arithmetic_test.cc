@@ -4,7 +4,7 @@
 #include <bit>
 #include <vector>
 
-#include "tests/cpu/host_cpu.h"
+#include "tests/cpu/comparison.h"
 
 namespace gnomon::vmm {
 namespace {

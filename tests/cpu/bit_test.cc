@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
-#include "tests/cpu/host_cpu.h"
+#include "tests/cpu/comparison.h"
 
 namespace gnomon::vmm {
 namespace {

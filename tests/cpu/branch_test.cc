@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "tests/cpu/flat_machine.h"
+#include "tests/native_cpu/flat_machine.h"
 #include "tests/scenario/random.h"
 
 // Near branches: where they go, what they push, what they count, and that a forbidden target changes nothing.
@@ -246,6 +246,27 @@ TEST(Branch, FarOnesGoToTheVmm) {
     EXPECT_EQ(m.run(10), ExitReason::kInstruction) << int{code[0]};
     EXPECT_EQ(m.cpu().rip, 0u);
   }
+}
+
+// After offset FFFFH comes 10000H: IP is as wide as EIP, and only branches cut it.
+TEST(Branch, SequentialCodeDoesNotWrapAt64K) {
+  FlatMachine m(CodeKind::kFlat32);
+  Segment& cs = m.cpu().state.segments[kCs];
+  cs.attributes &= static_cast<uint16_t>(~seg::kDB);
+  m.cpu().mode_changed();
+  const uint8_t code[] = {0x90, 0x90, 0x90, 0x0f, 0x0b};
+  for (unsigned i = 0; i < sizeof code; ++i) *m.ram(0xfffe + i) = code[i];
+  m.cpu().rip = 0xfffe;
+  EXPECT_EQ(m.run(10), ExitReason::kFault);
+  EXPECT_EQ(m.cpu().rip, 0x10001u);
+  EXPECT_EQ(unsigned{m.cpu().exit.fault.vector}, unsigned{kInvalidOpcode});
+
+  FlatMachine n(CodeKind::kReal16);  // whose limit is there
+  *n.ram(FlatMachine::kCode + 0xffff) = 0x90;
+  n.cpu().rip = 0xffff;
+  EXPECT_EQ(n.run(10), ExitReason::kFault);
+  EXPECT_EQ(n.cpu().rip, 0x10000u);
+  EXPECT_EQ(unsigned{n.cpu().exit.fault.vector}, unsigned{kGeneralProtection});
 }
 
 }  // namespace

@@ -5,7 +5,7 @@
 #include <cstring>
 #include <vector>
 
-#include "tests/cpu/flat_machine.h"
+#include "tests/native_cpu/flat_machine.h"
 
 namespace gnomon::vmm {
 namespace {

@@ -3,7 +3,7 @@
 
 #include <cstring>
 
-#include "tests/cpu/host_cpu.h"
+#include "tests/cpu/comparison.h"
 
 namespace gnomon::vmm {
 namespace {

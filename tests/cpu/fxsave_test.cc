@@ -43,7 +43,7 @@ bool compared(const std::vector<std::pair<size_t, size_t>>& ignored, size_t at) 
 void compare(const std::vector<uint8_t>& code, size_t bytes, uint64_t seed,
              const std::vector<std::pair<size_t, size_t>>& ignored) {
   NativeCode native;
-  if (!native.usable()) GTEST_SKIP() << "the host refuses executable memory";
+  if (!native.usable()) GTEST_SKIP() << native.why();
   GuestCode guest;
   scenario::Random random(seed);
   native.load(code);
@@ -79,7 +79,7 @@ TEST(Fxsave, EnvironmentsAreTheHosts) {
 // What a restore takes from an image, exceptions that it leaves pending among it.
 void compare_restore(const std::vector<uint8_t>& code, uint64_t seed) {
   NativeCode native;
-  if (!native.usable()) GTEST_SKIP() << "the host refuses executable memory";
+  if (!native.usable()) GTEST_SKIP() << native.why();
   GuestCode guest;
   scenario::Random random(seed);
   native.load(code);

@@ -3,7 +3,7 @@
 
 #include <optional>
 
-#include "tests/cpu/host_cpu.h"
+#include "tests/cpu/comparison.h"
 
 namespace gnomon::vmm {
 namespace {
@@ -96,7 +96,7 @@ void check_division(Comparison& both, Registers in, unsigned size, bool is_signe
   const auto want =
       (is_signed ? divide_signed : divide)(high, in.gpr[kRax] & mask, in.gpr[kRcx] & mask, bits);
   if (!want.has_value()) {
-    in.gpr[kRdi] = FlatMachine::kData + kMemoryBytes / 2;
+    in.gpr[kRdi] = kMemory + kMemoryBytes / 2;
     const Registers out = both.run(in);
     const Cpu& cpu = both.machine().cpu();
     ASSERT_EQ(cpu.exit.reason, ExitReason::kFault);

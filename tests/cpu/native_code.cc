@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/cpu/native_code.h"
 
-#include <sys/mman.h>
+#include <gtest/gtest.h>
 
 #include <cstddef>
 #include <string>
@@ -12,60 +12,28 @@
 namespace gnomon::vmm {
 namespace {
 
-constexpr size_t kPageBytes = 4096;
 constexpr uint64_t kArithmetic = flag::kArithmetic;
-
-void append(std::vector<uint8_t>& to, std::initializer_list<int> bytes) {
-  for (const int b : bytes) to.push_back(static_cast<uint8_t>(b));
-}
-// <op> reg, [rbx + disp32], with REX.W.
-void access(std::vector<uint8_t>& to, int opcode, int reg, size_t offset) {
-  append(to, {0x48, opcode, 0x83 | reg << 3});
-  const auto disp = static_cast<uint32_t>(offset);
-  for (int i = 0; i < 4; ++i) to.push_back(static_cast<uint8_t>(disp >> 8 * i));
-}
-void access_fx(std::vector<uint8_t>& to, int extension) {
-  append(to, {0x48, 0x0f, 0xae, 0x03 | extension << 3});
-}
+constexpr int kRegisters[] = {kRax, kRcx, kRdx, kRdi};
 
 }  // namespace
 
-NativeCode::NativeCode() {
-  void* const p = mmap(nullptr, kPageBytes, PROT_READ | PROT_WRITE | PROT_EXEC,
-                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (p != MAP_FAILED) page_ = static_cast<uint8_t*>(p);
-}
-
-NativeCode::~NativeCode() {
-  if (page_ != nullptr) munmap(page_, kPageBytes);
-}
-
 void NativeCode::load(absl::Span<const uint8_t> instruction) {
-  constexpr size_t kGpr = offsetof(UnitState, gpr);
-  constexpr int kLoad = 0x8b, kStore = 0x89, kLea = 0x8d;
-  std::vector<uint8_t> code;
-  append(code, {0x53, 0x48, 0x89, 0xfb});  // push rbx; mov rbx, rdi
-  access_fx(code, 1);                      // fxrstor64 [rbx]
-  access(code, kLea, kRsi, offsetof(UnitState, memory));
-  access(code, kLoad, kRax, offsetof(UnitState, flags));
-  append(code, {0x50, 0x9d});  // push rax; popfq
-  const int registers[] = {kRax, kRcx, kRdx, kRdi};
-  for (size_t i = 0; i < 4; ++i) access(code, kLoad, registers[i], kGpr + 8 * i);
-  code.insert(code.end(), instruction.begin(), instruction.end());
-  for (size_t i = 0; i < 4; ++i) access(code, kStore, registers[i], kGpr + 8 * i);
-  append(code, {0x9c, 0x58});  // pushfq; pop rax
-  access(code, kStore, kRax, offsetof(UnitState, flags));
-  access_fx(code, 0);                                      // fxsave64 [rbx]
-  append(code, {0xdb, 0xe3});                              // fninit
-  append(code, {0x68, 0x80, 0x1f, 0, 0});                  // push 0x1f80
-  append(code, {0x0f, 0xae, 0x14, 0x24, 0x58, 0x5b, 0xc3});  // ldmxcsr [rsp]; pop rax; pop rbx; ret
-  std::memcpy(page_, code.data(), code.size());
+  host_->load(native::Mode::k64, instruction, native::kCode + instruction.size());
 }
 
 void NativeCode::run(UnitState& state) {
-  void (*function)(UnitState*);
-  std::memcpy(&function, &page_, sizeof function);
-  function(&state);
+  native::State s;
+  std::memcpy(static_cast<void*>(&s.fx), state.fx.data(), sizeof s.fx);
+  for (size_t i = 0; i < 4; ++i) s.gpr[kRegisters[i]] = state.gpr[i];
+  s.gpr[kRsi] = native::kData;
+  s.rflags = state.flags;
+  s.rip = native::kCode;
+  host_->write_bytes(native::kData, state.memory);
+  EXPECT_EQ(host_->run(native::Mode::k64, s).vector, native::Stop::kEnd);
+  std::memcpy(state.fx.data(), &s.fx, sizeof s.fx);
+  for (size_t i = 0; i < 4; ++i) state.gpr[i] = s.gpr[kRegisters[i]];
+  state.flags = s.rflags;
+  host_->read_bytes(native::kData, absl::MakeSpan(state.memory));
 }
 
 void to_cpu(const UnitState& from, CpuState& to) {
@@ -100,15 +68,14 @@ bool GuestCode::run(UnitState& state) {
   Cpu& cpu = machine_.cpu();
   to_cpu(state, cpu.state);
   cpu.rip = FlatMachine::kCode;
-  const int registers[] = {kRax, kRcx, kRdx, kRdi};
-  for (size_t i = 0; i < 4; ++i) cpu.gpr[registers[i]] = state.gpr[i];
-  cpu.gpr[kRsi] = FlatMachine::kData;
+  for (size_t i = 0; i < 4; ++i) cpu.gpr[kRegisters[i]] = state.gpr[i];
+  cpu.gpr[kRsi] = native::kData;
   cpu.flags.set(state.flags);
-  uint8_t* const data = machine_.ram(FlatMachine::kData);
+  uint8_t* const data = machine_.ram(native::kData);
   std::memcpy(data, state.memory.data(), state.memory.size());
   const bool ok = machine_.run(1) == ExitReason::kBudget;
   from_cpu(cpu.state, state);
-  for (size_t i = 0; i < 4; ++i) state.gpr[i] = cpu.gpr[registers[i]];
+  for (size_t i = 0; i < 4; ++i) state.gpr[i] = cpu.gpr[kRegisters[i]];
   state.flags = cpu.rflags();
   std::memcpy(state.memory.data(), data, state.memory.size());
   return ok;

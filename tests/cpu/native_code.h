@@ -3,14 +3,15 @@
 #define TESTS_CPU_NATIVE_CODE_H_
 
 #include <array>
-#include <string>
 #include <cstdint>
 #include <cstring>
-#include <vector>
+#include <memory>
+#include <string>
 
 #include "absl/types/span.h"
 #include "gnomon/vmm/cpu_state.h"
-#include "tests/cpu/flat_machine.h"
+#include "tests/native_cpu/flat_machine.h"
+#include "tests/native_cpu/host_runner.h"
 
 namespace gnomon::vmm {
 
@@ -37,18 +38,17 @@ struct alignas(64) UnitState {
 /// Runs single instructions on the host's processor.
 class NativeCode {
  public:
-  NativeCode();
-  ~NativeCode();
-  NativeCode(const NativeCode&) = delete;
-  NativeCode& operator=(const NativeCode&) = delete;
+  NativeCode() : host_(native::HostRunner::create(why_)) {}
 
-  /// False: the host does not let code be made at run time.
-  bool usable() const { return page_ != nullptr; }
+  /// False: the host cannot (then `why`).
+  bool usable() const { return host_ != nullptr; }
+  const std::string& why() const { return why_; }
   void load(absl::Span<const uint8_t> instruction);
   void run(UnitState& state);
 
  private:
-  uint8_t* page_ = nullptr;
+  std::string why_;
+  std::unique_ptr<native::HostRunner> host_;
 };
 
 /// The same in a guest: `state` before, and after. What stopped it, if not the end of the instruction.

@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "tests/cpu/flat_machine.h"
+#include "tests/native_cpu/flat_machine.h"
 
 namespace gnomon::vmm {
 namespace {

@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "tests/cpu/flat_machine.h"
+#include "tests/native_cpu/flat_machine.h"
 #include "tests/cpu/sse_native.h"
 
 namespace gnomon::vmm {
@@ -16,9 +16,6 @@ std::vector<O> arithmetic() {
   for (const uint8_t prefix : {0, 0x66, 0xf2, 0xf3}) {
     for (const uint8_t opcode : {0x51, 0x58, 0x59, 0x5a, 0x5c, 0x5d, 0x5e, 0x5f}) all.push_back({prefix, opcode});
     all.push_back({prefix, 0xc2, O::kBoth, true});
-  }
-  for (const uint8_t prefix : {0, 0xf3}) {
-    for (const uint8_t opcode : {0x52, 0x53}) all.push_back({prefix, opcode});
   }
   for (const uint8_t prefix : {0, 0x66}) {
     for (const uint8_t opcode : {0x2e, 0x2f}) all.push_back({prefix, opcode});

@@ -90,7 +90,7 @@ uint64_t interesting_vector(scenario::Random& random) {
 
 void compare_with_host(absl::Span<const SseOpcode> opcodes, bool floats, uint64_t seed, unsigned rounds) {
   NativeCode native;
-  if (!native.usable()) GTEST_SKIP() << "the host refuses executable memory";
+  if (!native.usable()) GTEST_SKIP() << native.why();
   GuestCode guest;
   scenario::Random random(seed);
   unsigned failures = 0;

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "tests/cpu/flat_machine.h"
+#include "tests/native_cpu/flat_machine.h"
 #include "tests/scenario/random.h"
 
 // PUSH, POP and relatives in all modes and widths, against a model with a byte array for a stack.

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "tests/cpu/flat_machine.h"
+#include "tests/native_cpu/flat_machine.h"
 #include "tests/scenario/random.h"
 
 // String instructions against a model that goes byte by byte, with every width, direction, overlap, budget, and pages that are

@@ -10,7 +10,7 @@
 #include "tests/cpu_native/compare.h"
 #include "tests/cpu_native/generator.h"
 #include "tests/cpu_native/guest_runner.h"
-#include "tests/cpu_native/host_runner.h"
+#include "tests/native_cpu/host_runner.h"
 
 namespace gnomon::vmm::native {
 

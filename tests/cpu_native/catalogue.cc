@@ -13,6 +13,8 @@ const ZydisDecoder& decoder(Mode mode) {
     std::array<ZydisDecoder, 2> d;
     ZydisDecoderInit(&d[0], ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
     ZydisDecoderInit(&d[1], ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32);
+    // Neither the host nor the virtual processor has MPX.
+    for (ZydisDecoder& one : d) ZydisDecoderEnableMode(&one, ZYDIS_DECODER_MODE_MPX, ZYAN_FALSE);
     return d;
   }();
   return decoders[mode == Mode::k32];

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
-#include "tests/cpu_native/state.h"
+#include "tests/native_cpu/state.h"
 
 // Which instructions are tested, and how each can be encoded: found by decoding every opcode.
 

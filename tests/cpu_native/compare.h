@@ -7,7 +7,7 @@
 
 #include "tests/cpu_native/generator.h"
 #include "tests/cpu_native/snippet.h"
-#include "tests/cpu_native/state.h"
+#include "tests/native_cpu/state.h"
 
 namespace gnomon::vmm::native {
 

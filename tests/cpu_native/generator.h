@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "tests/cpu_native/snippet.h"
-#include "tests/cpu_native/state.h"
+#include "tests/native_cpu/state.h"
 #include "tests/scenario/random.h"
 
 namespace gnomon::vmm::native {

@@ -7,7 +7,6 @@
 namespace gnomon::vmm::native {
 namespace {
 
-constexpr uint64_t kRamBytes = 8u << 20;
 constexpr uint64_t kTables = 0x400000;
 constexpr uint64_t kPresent = 1, kWritable = 2, kUser = 4, kAccessedDirty = 0x60,
                    kNoExecute = uint64_t{1} << 63;
@@ -16,21 +15,11 @@ constexpr uint64_t kBudget = 100'000;
 }  // namespace
 
 GuestRunner::GuestRunner(absl::string_view backend)
-    : host_(HostMemory::create(64u << 20).value()), p2m_(std::make_unique<P2m>(*host_)) {
-  SlotOptions slot;
-  slot.lazy = false;
-  slot.backing = PageSize::k2M;
-  p2m_->add_slot(Gpa(0), kRamBytes, slot).IgnoreError();
-  backend_ = create_backend(backend, *p2m_).value();
-  mmu_ = std::make_unique<Vcpu<Backend>>(*backend_, *p2m_);
-  cpu_ = std::make_unique<Cpu>(0, *mmu_, *p2m_, *this, &code_);
-  code_.attach(cpu_->memory);
-  interp_ = std::make_unique<Interp>(code_);
-  code_at_ = ram(kCode);
-  data_ = ram(kData);
-  stack_ = ram(kStack);
-
-  const auto entry = [&](uint64_t at, uint64_t value) { std::memcpy(ram(at), &value, 8); };
+    : machine_(CodeKind::kLong64, backend),
+      code_at_(machine_.ram(kCode)),
+      data_(machine_.ram(kData)),
+      stack_(machine_.ram(kStack)) {
+  const auto entry = [&](uint64_t at, uint64_t value) { std::memcpy(machine_.ram(at), &value, 8); };
   constexpr uint64_t kAll = kPresent | kWritable | kUser;
   entry(kTables, (kTables + 0x1000) | kAll);
   entry(kTables + 0x1000, (kTables + 0x2000) | kAll);
@@ -40,20 +29,17 @@ GuestRunner::GuestRunner(absl::string_view backend)
   map_user(kData, kDataBytes, kWritable | kNoExecute);
   map_user(kConstant, kPage, kNoExecute);
   map_user(kStack, kPage, kWritable | kNoExecute);
-  mmu_->write_cr3(kTables);
-  mmu_->write_controls(cr0::kPE | cr0::kPG | cr0::kWP | 0x32 /* MP, ET, NE */, cr4::kPAE | 0x600,
-                       efer::kLME | efer::kNXE);
+  MemoryPath& memory = machine_.cpu().memory;
+  memory.write_cr3(kTables);
+  memory.write_controls(cr0::kPE | cr0::kPG | cr0::kWP | 0x32 /* MP, ET, NE */, cr4::kPAE | 0x600,
+                        efer::kLME | efer::kNXE);
   enter(Mode::k64);
-}
-
-uint8_t* GuestRunner::ram(uint64_t address) {
-  return p2m_->host().at<uint8_t>(p2m_->back(Gpa(address)).frame()) + address % kPage;
 }
 
 void GuestRunner::map_user(uint64_t address, uint64_t bytes, uint64_t rights) {
   for (uint64_t at = address; at < address + bytes; at += kPage) {
     const uint64_t entry = at | kPresent | kUser | kAccessedDirty | rights;
-    std::memcpy(ram(kTables + 0x3000 + 8 * (at / kPage)), &entry, 8);
+    std::memcpy(machine_.ram(kTables + 0x3000 + 8 * (at / kPage)), &entry, 8);
   }
 }
 
@@ -65,7 +51,7 @@ void GuestRunner::enter(Mode mode) {
   const uint16_t code = kUserRights | seg::kCode | kReadable | (mode == Mode::k64 ? kL : kDB);
   s.segments[kCs] = {static_cast<uint16_t>(mode == Mode::k64 ? 0x33 : 0x23), code, 0xffff'ffff, 0};
   s.cpl = 3;
-  cpu_->restore(s);
+  machine_.cpu().restore(s);
   mode_ = mode;
 }
 
@@ -78,9 +64,9 @@ void GuestRunner::load(Mode mode, absl::Span<const uint8_t> code, uint64_t end) 
   std::memcpy(whole + code.size(), jump.data(), jump.size());
   const uint64_t start = end - code.size();
   const uint64_t here = std::min<uint64_t>(bytes, kPage - start % kPage);
-  code_.code_written(code_at_ + (start - kCode), static_cast<unsigned>(here));
+  machine_.code().code_written(code_at_ + (start - kCode), static_cast<unsigned>(here));
   if (here < bytes)
-    code_.code_written(code_at_ + (start - kCode) + here, static_cast<unsigned>(bytes - here));
+    machine_.code().code_written(code_at_ + (start - kCode) + here, static_cast<unsigned>(bytes - here));
   std::memcpy(code_at_ + (start - kCode), whole, bytes);
   end_ = end;
 }
@@ -105,7 +91,7 @@ void GuestRunner::read_memory(Image& image) const {
 }
 
 Stop GuestRunner::run(Mode mode, State& state) {
-  Cpu& c = *cpu_;
+  Cpu& c = machine_.cpu();
   std::copy(state.gpr.begin(), state.gpr.end(), c.gpr.begin());
   c.set_rflags(state.rflags | flag::kIF);
   c.rip = state.rip;
@@ -118,7 +104,7 @@ Stop GuestRunner::run(Mode mode, State& state) {
   x.tags = in.tags;
   for (unsigned i = 0; i < 8; ++i) std::memcpy(x.r[(x.top() + i) & 7].data(), in.st[i], 10);
 
-  interp_->run(c, c.instructions + kBudget);
+  machine_.run(kBudget);
 
   std::copy_n(c.gpr.begin(), 16, state.gpr.begin());
   state.rflags = (c.rflags() & (flag::kArithmetic | flag::kDF)) | flag::kOne;

@@ -3,21 +3,16 @@
 #define TESTS_CPU_NATIVE_GUEST_RUNNER_H_
 
 #include <cstdint>
-#include <memory>
 
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
-#include "gnomon/backend.h"
-#include "gnomon/memory/host_memory.h"
-#include "gnomon/memory/p2m.h"
-#include "gnomon/vcpu.h"
-#include "tests/cpu_native/state.h"
-#include "vmm/cpu/interp.h"
+#include "tests/native_cpu/flat_machine.h"
+#include "tests/native_cpu/state.h"
 
 namespace gnomon::vmm::native {
 
 /// Runs snippets in the interpreter, as a user (CPL 3) in long mode, at the addresses of state.h.
-class GuestRunner : public DevicePort {
+class GuestRunner {
  public:
   explicit GuestRunner(absl::string_view backend = "native");
 
@@ -31,19 +26,10 @@ class GuestRunner : public DevicePort {
   Stop run(Mode mode, State& state);
 
  private:
-  uint64_t device_read(Gpa, unsigned) override { return ~uint64_t{0}; }
-  void device_write(Gpa, unsigned, uint64_t) override {}
-  uint8_t* ram(uint64_t address);
   void map_user(uint64_t address, uint64_t bytes, uint64_t rights);
   void enter(Mode mode);
 
-  std::unique_ptr<HostMemory> host_;
-  std::unique_ptr<P2m> p2m_;
-  std::unique_ptr<Backend> backend_;
-  std::unique_ptr<Vcpu<Backend>> mmu_;
-  CodeCache code_;
-  std::unique_ptr<Cpu> cpu_;
-  std::unique_ptr<Interp> interp_;
+  FlatMachine machine_;
   uint8_t* code_at_ = nullptr;
   uint8_t* data_ = nullptr;
   uint8_t* stack_ = nullptr;

@@ -2,10 +2,14 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <cstdlib>
+#include <map>
 #include <string>
+#include <vector>
 
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "tests/cpu_native/campaign.h"
@@ -138,6 +142,65 @@ TEST_F(Native, Every64BitInstruction) { check({Mode::k64, false, !kSanitized}, s
 TEST_F(Native, Every32BitInstruction) { check({Mode::k32, false, !kSanitized}, scaled(400'000)); }
 TEST_F(Native, Random64BitCode) { check({Mode::k64, true, !kSanitized}, scaled(200'000)); }
 TEST_F(Native, Random32BitCode) { check({Mode::k32, true, !kSanitized}, scaled(100'000)); }
+
+// An instruction that the decoder refuses: undefined, with LOCK where it must not be, or with too many prefixes.
+std::vector<uint8_t> undecodable(scenario::Random& rng, Mode mode) {
+  static constexpr auto kPrefixes = std::to_array<uint8_t>({0x66, 0x67, 0xf0, 0xf2, 0xf3, 0x2e, 0x3e, 0x26, 0x36});
+  static constexpr auto kMany = std::to_array<uint8_t>({0x67, 0xf0, 0x2e, 0x3e, 0x26, 0x36});
+  for (;;) {
+    std::vector<uint8_t> code;
+    const bool is_long = rng.percent(10);
+    const size_t prefixes = is_long ? 8 + rng.below(8) : rng.below(3);
+    while (code.size() < prefixes) code.push_back(is_long ? rng.pick(kMany) : rng.pick(kPrefixes));
+    if (mode == Mode::k64 && rng.percent(30)) code.push_back(static_cast<uint8_t>(0x40 | rng.below(16)));
+    const size_t start = code.size();
+    const bool two = rng.percent(60);
+    if (two) code.push_back(0x0f);
+    const auto opcode = static_cast<uint8_t>(rng.next());
+    // Maps in which the host may know more: VEX, EVEX, XOP, 3DNow, 0F 38, 0F 3A.
+    if (!two && (opcode == 0xc4 || opcode == 0xc5 || opcode == 0x62 || opcode == 0x8f || opcode == 0x0f)) continue;
+    // And system instructions with LOCK, and undefined ones with ModRM or without, of which vendors differ.
+    static constexpr auto kVendors = std::to_array<uint8_t>({0x0f, 0x38, 0x3a, 0x00, 0x01, 0x20, 0x21, 0x22, 0x23, 0x78, 0x79, 0xb9, 0xff});
+    if (two && std::find(kVendors.begin(), kVendors.end(), opcode) != kVendors.end()) continue;
+    code.push_back(opcode);
+    while (code.size() < start + 16) code.push_back(static_cast<uint8_t>(rng.next()));
+    Decoding d;
+    if (decode(mode, code.data(), 15, d)) continue;
+    // What is undefined and too long raises either.
+    if (is_long && !decode(mode, code.data() + start, 15, d)) continue;
+    return code;
+  }
+}
+
+TEST_F(Native, WhatCannotBeDecodedFaultsAlike) {
+  scenario::Random rng(seed());
+  std::string why;
+  const bool runs_32 = host_->runs_32(why);
+  std::map<unsigned, uint64_t> faults;
+  unsigned differences = 0;
+  for (uint64_t i = scaled(48'000); i-- > 0 && differences < 20;) {
+    const Mode mode = runs_32 && rng.percent(40) ? Mode::k32 : Mode::k64;
+    const auto code = undecodable(rng, mode);
+    const uint64_t end = kCode + 0x800;
+    host_->load(mode, code, end);
+    guest_.load(mode, code, end);
+    Result host, guest;
+    for (State* s : {&host.state, &guest.state}) {
+      s->gpr.fill(kHole + 0x800);
+      s->rip = end - code.size();
+    }
+    host.stop = host_->run(mode, host.state);
+    guest.stop = guest_.run(mode, guest.state);
+    ++faults[host.stop.vector];
+    if (host.stop.vector == guest.stop.vector && host.state.rip == guest.state.rip) continue;
+    ++differences;
+    std::string text;
+    for (const uint8_t b : code) absl::StrAppendFormat(&text, "%02x ", b);
+    ADD_FAILURE() << (mode == Mode::k32 ? "32: " : "64: ") << text << "host #" << host.stop.vector << ", guest #"
+                  << guest.stop.vector;
+  }
+  for (const auto& [vector, count] : faults) std::printf("#%u %llu\n", vector, static_cast<unsigned long long>(count));
+}
 
 TEST_F(Native, SnippetFromTheEnvironment) {
   const auto text = environment("GNOMON_NATIVE_HEX");

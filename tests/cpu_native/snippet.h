@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "tests/cpu_native/catalogue.h"
-#include "tests/cpu_native/state.h"
+#include "tests/native_cpu/state.h"
 
 namespace gnomon::vmm::native {
 

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "tests/cpu_native/state.h"
+#include "tests/native_cpu/state.h"
 #include "tests/scenario/random.h"
 
 namespace gnomon::vmm::native {

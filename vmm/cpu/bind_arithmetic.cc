@@ -118,6 +118,11 @@ bool bind(const Decoded& d, Op& op) {
   return by_size(d.bytes(0), op, [&]<class T>(T) { return two_operands<F, T>(d, op); });
 }
 
+template <class F>
+bool bind_unary(const Decoded& d, Op& op) {
+  return by_size(d.bytes(0), op, [&]<class T>(T) { return one_operand<F, T>(d, op); });
+}
+
 constexpr Binding kBindings[] = {
     {ZYDIS_MNEMONIC_ADD, bind<Add>},
     {ZYDIS_MNEMONIC_OR, bind<Or>},
@@ -128,10 +133,10 @@ constexpr Binding kBindings[] = {
     {ZYDIS_MNEMONIC_XOR, bind<Xor>},
     {ZYDIS_MNEMONIC_CMP, bind<Subtract<Compares>>},
     {ZYDIS_MNEMONIC_TEST, bind<Conjunction<Compares>>},
-    {ZYDIS_MNEMONIC_INC, bind<Inc>},
-    {ZYDIS_MNEMONIC_DEC, bind<Dec>},
-    {ZYDIS_MNEMONIC_NEG, bind<Neg>},
-    {ZYDIS_MNEMONIC_NOT, bind<Not>},
+    {ZYDIS_MNEMONIC_INC, bind_unary<Inc>},
+    {ZYDIS_MNEMONIC_DEC, bind_unary<Dec>},
+    {ZYDIS_MNEMONIC_NEG, bind_unary<Neg>},
+    {ZYDIS_MNEMONIC_NOT, bind_unary<Not>},
 };
 
 }  // namespace

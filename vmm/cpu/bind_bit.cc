@@ -60,7 +60,8 @@ bool bind_test(const Decoded& d, Op& op) {
     if constexpr (sizeof(T) == 1) {
       return nullptr;
     } else {
-      if (!d.is_memory(0) || d.is_immediate(1)) return two_operands<Test<change>, T>(d, op);
+      if (d.is_immediate(1)) return with_source<Test<change>, T, Source::kImmediate>(d, op);
+      if (!d.is_memory(0)) return register_other<Test<change>, T, Source::kRegister>;
       no_access(op);  // that is, not there: the handler checks the segment
       return string_of_bits<Test<change>, T>;
     }
@@ -104,7 +105,7 @@ struct Count {
   }
 };
 bool bind_count(const Decoded& d, Op& op) {
-  return by_size(d.bytes(0), op, [&]<class T>(T) { return two_operands<Count, T>(d, op); });
+  return by_size(d.bytes(0), op, [&]<class T>(T) { return into_register<Count, T>(d, op); });
 }
 
 constexpr Binding kBindings[] = {

@@ -21,7 +21,7 @@ bool bind_cmov(const Decoded& d, Op& op) {
     if constexpr (sizeof(T) == 1) {
       return nullptr;
     } else {
-      return two_operands<Cmov<code>, T>(d, op);
+      return into_register<Cmov<code>, T>(d, op);
     }
   });
 }
@@ -77,12 +77,6 @@ void salc(Cpu& cpu, const Op* op) {
   return next(cpu, op);
 }
 
-template <Handler handler>
-bool bind(const Decoded&, Op& op) {
-  op.run = handler;
-  return true;
-}
-
 constexpr Binding kBindings[] = {
     {ZYDIS_MNEMONIC_CMOVO, bind_cmov<0>},   {ZYDIS_MNEMONIC_CMOVNO, bind_cmov<1>},
     {ZYDIS_MNEMONIC_CMOVB, bind_cmov<2>},   {ZYDIS_MNEMONIC_CMOVNB, bind_cmov<3>},
@@ -100,10 +94,10 @@ constexpr Binding kBindings[] = {
     {ZYDIS_MNEMONIC_SETP, bind_set<10>},    {ZYDIS_MNEMONIC_SETNP, bind_set<11>},
     {ZYDIS_MNEMONIC_SETL, bind_set<12>},    {ZYDIS_MNEMONIC_SETNL, bind_set<13>},
     {ZYDIS_MNEMONIC_SETLE, bind_set<14>},   {ZYDIS_MNEMONIC_SETNLE, bind_set<15>},
-    {ZYDIS_MNEMONIC_CLC, bind<clc>},        {ZYDIS_MNEMONIC_STC, bind<stc>},
-    {ZYDIS_MNEMONIC_CMC, bind<cmc>},        {ZYDIS_MNEMONIC_CLD, bind<cld>},
-    {ZYDIS_MNEMONIC_STD, bind<std_>},       {ZYDIS_MNEMONIC_LAHF, bind<lahf>},
-    {ZYDIS_MNEMONIC_SAHF, bind<sahf>},      {ZYDIS_MNEMONIC_SALC, bind<salc>},
+    {ZYDIS_MNEMONIC_CLC, bind_handler<clc>},        {ZYDIS_MNEMONIC_STC, bind_handler<stc>},
+    {ZYDIS_MNEMONIC_CMC, bind_handler<cmc>},        {ZYDIS_MNEMONIC_CLD, bind_handler<cld>},
+    {ZYDIS_MNEMONIC_STD, bind_handler<std_>},       {ZYDIS_MNEMONIC_LAHF, bind_handler<lahf>},
+    {ZYDIS_MNEMONIC_SAHF, bind_handler<sahf>},      {ZYDIS_MNEMONIC_SALC, bind_handler<salc>},
 };
 
 }  // namespace

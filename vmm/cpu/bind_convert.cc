@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/cpu/operands.h"
 
-// CBW, CWDE, CDQE; CWD, CDQ, CQO; BSWAP, MOVBE; XLATB.
+// CBW, CWDE, CDQE; CWD, CDQ, CQO; BSWAP; XLATB.
 
 namespace gnomon::vmm {
 namespace {
@@ -33,38 +33,8 @@ void bswap(Cpu& cpu, const Op* op) {
   cpu.set_reg<T>(op->r1, sizeof(T) == 2 ? T{0} : reversed(cpu.reg<T>(op->r1)));
   return next(cpu, op);
 }
-template <class T>
-bool reversed_load(Cpu& cpu, const Op* op) {
-  T value;
-  if (!cpu.memory.load(cpu.linear_of(op), value)) return false;
-  cpu.set_reg<T>(op->r1, reversed(value));
-  return true;
-}
-template <class T, bool stores>
-void movbe(Cpu& cpu, const Op* op) {
-  const bool done = stores ? cpu.memory.store(cpu.linear_of(op), reversed(cpu.reg<T>(op->r1)))
-                           : reversed_load<T>(cpu, op);
-  if (!done) return memory_fault(cpu, op);
-  return next(cpu, op);
-}
-
-template <class Choose>
-bool by_word_size(unsigned bytes, Op& op, Choose&& choose) {
-  return by_size(bytes, op, [&]<class T>(T value) -> Handler {
-    if constexpr (sizeof(T) == 1) {
-      return nullptr;
-    } else {
-      return choose(value);
-    }
-  });
-}
 bool bind_bswap(const Decoded& d, Op& op) {
-  return by_word_size(d.bytes(0), op, [&]<class T>(T) -> Handler { return bswap<T>; });
-}
-bool bind_movbe(const Decoded& d, Op& op) {
-  return by_word_size(d.bytes(0), op, [&]<class T>(T) -> Handler {
-    return d.is_memory(0) ? movbe<T, true> : movbe<T, false>;
-  });
+  return by_size(d.bytes(0), op, [&]<class T>(T) -> Handler { return bswap<T>; });
 }
 
 void xlat(Cpu& cpu, const Op* op) {
@@ -86,21 +56,14 @@ bool bind_xlat(const Decoded& d, Op& op) {
   return op.segment <= kGs;
 }
 
-template <Handler handler>
-bool bind(const Decoded&, Op& op) {
-  op.run = handler;
-  return true;
-}
-
 constexpr Binding kBindings[] = {
-    {ZYDIS_MNEMONIC_CBW, bind<extend_accumulator<uint16_t, uint8_t>>},
-    {ZYDIS_MNEMONIC_CWDE, bind<extend_accumulator<uint32_t, uint16_t>>},
-    {ZYDIS_MNEMONIC_CDQE, bind<extend_accumulator<uint64_t, uint32_t>>},
-    {ZYDIS_MNEMONIC_CWD, bind<spread_sign<uint16_t>>},
-    {ZYDIS_MNEMONIC_CDQ, bind<spread_sign<uint32_t>>},
-    {ZYDIS_MNEMONIC_CQO, bind<spread_sign<uint64_t>>},
+    {ZYDIS_MNEMONIC_CBW, bind_handler<extend_accumulator<uint16_t, uint8_t>>},
+    {ZYDIS_MNEMONIC_CWDE, bind_handler<extend_accumulator<uint32_t, uint16_t>>},
+    {ZYDIS_MNEMONIC_CDQE, bind_handler<extend_accumulator<uint64_t, uint32_t>>},
+    {ZYDIS_MNEMONIC_CWD, bind_handler<spread_sign<uint16_t>>},
+    {ZYDIS_MNEMONIC_CDQ, bind_handler<spread_sign<uint32_t>>},
+    {ZYDIS_MNEMONIC_CQO, bind_handler<spread_sign<uint64_t>>},
     {ZYDIS_MNEMONIC_BSWAP, bind_bswap},
-    {ZYDIS_MNEMONIC_MOVBE, bind_movbe},
     {ZYDIS_MNEMONIC_XLAT, bind_xlat},
 };
 

@@ -54,12 +54,6 @@ void aad(Cpu& cpu, const Op* op) {
   return next(cpu, op);
 }
 
-template <Handler handler>
-bool bind(const Decoded&, Op& op) {
-  op.run = handler;
-  return true;
-}
-
 template <class T>
 void bound(Cpu& cpu, const Op* op) {
   using S = std::make_signed_t<T>;
@@ -81,12 +75,12 @@ bool bind_bound(const Decoded& d, Op& op) {
 }
 
 constexpr Binding kBindings[] = {
-    {ZYDIS_MNEMONIC_DAA, bind<adjust_packed<false>>},
-    {ZYDIS_MNEMONIC_DAS, bind<adjust_packed<true>>},
-    {ZYDIS_MNEMONIC_AAA, bind<adjust_unpacked<false>>},
-    {ZYDIS_MNEMONIC_AAS, bind<adjust_unpacked<true>>},
-    {ZYDIS_MNEMONIC_AAM, bind<aam>},
-    {ZYDIS_MNEMONIC_AAD, bind<aad>},
+    {ZYDIS_MNEMONIC_DAA, bind_handler<adjust_packed<false>>},
+    {ZYDIS_MNEMONIC_DAS, bind_handler<adjust_packed<true>>},
+    {ZYDIS_MNEMONIC_AAA, bind_handler<adjust_unpacked<false>>},
+    {ZYDIS_MNEMONIC_AAS, bind_handler<adjust_unpacked<true>>},
+    {ZYDIS_MNEMONIC_AAM, bind_handler<aam>},
+    {ZYDIS_MNEMONIC_AAD, bind_handler<aad>},
     {ZYDIS_MNEMONIC_BOUND, bind_bound},
 };
 

@@ -126,18 +126,12 @@ void cmpxchg16b(Cpu& cpu, const Op* op) {
   return next(cpu, op);
 }
 
-template <Handler handler>
-bool bind_wide(const Decoded&, Op& op) {
-  op.run = handler;
-  return true;
-}
-
 constexpr Binding kBindings[] = {
     {ZYDIS_MNEMONIC_XCHG, bind_xchg},
     {ZYDIS_MNEMONIC_XADD, bind_xadd},
     {ZYDIS_MNEMONIC_CMPXCHG, bind_cmpxchg},
-    {ZYDIS_MNEMONIC_CMPXCHG8B, bind_wide<cmpxchg8b>},
-    {ZYDIS_MNEMONIC_CMPXCHG16B, bind_wide<cmpxchg16b>},
+    {ZYDIS_MNEMONIC_CMPXCHG8B, bind_handler<cmpxchg8b>},
+    {ZYDIS_MNEMONIC_CMPXCHG16B, bind_handler<cmpxchg16b>},
 };
 
 }  // namespace

@@ -43,19 +43,12 @@ constexpr Binding kBindings[] = {
     {ZYDIS_MNEMONIC_PREFETCHT1, bind_nothing},
     {ZYDIS_MNEMONIC_PREFETCHT2, bind_nothing},
     {ZYDIS_MNEMONIC_CLFLUSH, bind_clflush},
-    // Encodings that are NOPs for processors without CET, MPX and CLDEMOTE.
+    // Encodings that are NOPs for processors without CET and CLDEMOTE.
     {ZYDIS_MNEMONIC_ENDBR32, bind_nothing},
     {ZYDIS_MNEMONIC_ENDBR64, bind_nothing},
     {ZYDIS_MNEMONIC_RDSSPD, bind_nothing},
     {ZYDIS_MNEMONIC_RDSSPQ, bind_nothing},
     {ZYDIS_MNEMONIC_CLDEMOTE, bind_nothing},
-    {ZYDIS_MNEMONIC_BNDCL, bind_nothing},
-    {ZYDIS_MNEMONIC_BNDCN, bind_nothing},
-    {ZYDIS_MNEMONIC_BNDCU, bind_nothing},
-    {ZYDIS_MNEMONIC_BNDLDX, bind_nothing},
-    {ZYDIS_MNEMONIC_BNDMK, bind_nothing},
-    {ZYDIS_MNEMONIC_BNDMOV, bind_nothing},
-    {ZYDIS_MNEMONIC_BNDSTX, bind_nothing},
 };
 
 }  // namespace

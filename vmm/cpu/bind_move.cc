@@ -132,7 +132,7 @@ bool bind_mov(const Decoded& d, Op& op) {
   bool absolute = false;
   if (to_memory || d.is_memory(1)) {
     const int64_t disp = d.operand(to_memory ? 0 : 1).mem.disp.value;
-    absolute = d.i.address_width == 64 && op.disp != disp;
+    absolute = d.i.address_width == 64 && op.base != kBlockStart && op.disp != disp;
     if (absolute) op.imm = static_cast<uint64_t>(disp);
   }
   return by_size(d.bytes(0), op, [&]<class T>(T) -> Handler {

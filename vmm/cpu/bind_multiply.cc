@@ -174,7 +174,7 @@ void memory_times_constant(Cpu& cpu, const Op* op) {
 bool bind_imul(const Decoded& d, Op& op) {
   if (d.visible() == 1) return bind<Imul>(d, op);
   return by_size(d.bytes(0), op, [&]<class T>(T) -> Handler {
-    if (d.visible() == 2) return two_operands<Product, T>(d, op);
+    if (d.visible() == 2) return into_register<Product, T>(d, op);
     return d.is_memory(1) ? memory_times_constant<T> : register_times_constant<T>;
   });
 }

@@ -142,12 +142,6 @@ void stmxcsr(Cpu& cpu, const Op* op) {
   if (!cpu.memory.store(cpu.linear_of(op), cpu.state.mxcsr)) return memory_fault(cpu, op);
   return next(cpu, op);
 }
-template <Handler handler>
-bool bind_one(const Decoded&, Op& op) {
-  op.run = handler;
-  return true;
-}
-
 constexpr Binding kBindings[] = {
     {ZYDIS_MNEMONIC_CVTSI2SS, bind_from<ZYDIS_MNEMONIC_CVTSI2SS>},
     {ZYDIS_MNEMONIC_CVTSI2SD, bind_from<ZYDIS_MNEMONIC_CVTSI2SD>},
@@ -161,8 +155,8 @@ constexpr Binding kBindings[] = {
     {ZYDIS_MNEMONIC_CVTTPD2PI, bind_to_mmx<ZYDIS_MNEMONIC_CVTTPD2DQ, 16>},
     {ZYDIS_MNEMONIC_CVTPI2PS, bind_from_mmx<MmxToSingle>},
     {ZYDIS_MNEMONIC_CVTPI2PD, bind_from_mmx<MmxToDouble>},
-    {ZYDIS_MNEMONIC_LDMXCSR, bind_one<ldmxcsr>},
-    {ZYDIS_MNEMONIC_STMXCSR, bind_one<stmxcsr>},
+    {ZYDIS_MNEMONIC_LDMXCSR, bind_handler<ldmxcsr>},
+    {ZYDIS_MNEMONIC_STMXCSR, bind_handler<stmxcsr>},
 };
 
 }  // namespace

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <array>
+#include <cstring>
 #include <utility>
 
+#include "vmm/cpu/reciprocal.h"
 #include "vmm/cpu/softsse.h"
 
 // Arithmetic and comparisons of single and double precision numbers.
@@ -60,6 +62,30 @@ bool bind_comparison(const Decoded& d, Op& op) {
   return kByPredicate[op.imm & 7](d, op);
 }
 
+// RCPPS and relatives: MXCSR has no say. `bytes`: of one number (4) or four.
+template <uint32_t (*function)(uint32_t), unsigned bytes, bool memory>
+void approximate(Cpu& cpu, const Op* op) {
+  if (!sse_ready(cpu, op)) return;
+  Vector128 b;
+  if constexpr (memory) {
+    if (!load_vector<bytes>(cpu, op, b)) return;
+  } else {
+    b = xmm(cpu, op->r2);
+  }
+  std::array<uint32_t, 4> source;
+  std::memcpy(source.data(), &b, 16);
+  std::array<uint32_t, 4> result;
+  std::memcpy(result.data(), cpu.state.xmm[op->r1].q.data(), 16);
+  for (unsigned i = 0; i < bytes / 4; ++i) result[i] = function(source[i]);
+  std::memcpy(cpu.state.xmm[op->r1].q.data(), result.data(), 16);
+  return next(cpu, op);
+}
+template <uint32_t (*function)(uint32_t), unsigned bytes>
+bool bind_approximation(const Decoded& d, Op& op) {
+  op.run = d.is_memory(1) ? approximate<function, bytes, true> : approximate<function, bytes, false>;
+  return true;
+}
+
 #define GNOMON_ROW(bind, name, bytes) \
   { ZYDIS_MNEMONIC_##name, bind<ZYDIS_MNEMONIC_##name, bytes> }
 #define GNOMON_ROWS(name)                                              \
@@ -69,8 +95,10 @@ bool bind_comparison(const Decoded& d, Op& op) {
 constexpr Binding kBindings[] = {
     GNOMON_ROWS(ADD), GNOMON_ROWS(SUB), GNOMON_ROWS(MUL), GNOMON_ROWS(DIV),
     GNOMON_ROWS(MIN), GNOMON_ROWS(MAX), GNOMON_ROWS(SQRT),
-    GNOMON_ROW(bind, RCPPS, 16), GNOMON_ROW(bind, RCPSS, 4),
-    GNOMON_ROW(bind, RSQRTPS, 16), GNOMON_ROW(bind, RSQRTSS, 4),
+    {ZYDIS_MNEMONIC_RCPPS, bind_approximation<reciprocal, 16>},
+    {ZYDIS_MNEMONIC_RCPSS, bind_approximation<reciprocal, 4>},
+    {ZYDIS_MNEMONIC_RSQRTPS, bind_approximation<reciprocal_root, 16>},
+    {ZYDIS_MNEMONIC_RSQRTSS, bind_approximation<reciprocal_root, 4>},
     GNOMON_ROW(bind_comparison, CMPPS, 16), GNOMON_ROW(bind_comparison, CMPPD, 16),
     GNOMON_ROW(bind_comparison, CMPSS, 4), GNOMON_ROW(bind_comparison, CMPSD, 8),
     GNOMON_ROW(bind_ordering, COMISS, 4), GNOMON_ROW(bind_ordering, COMISD, 8),

@@ -164,17 +164,6 @@ void emms(Cpu& cpu, const Op* op) {
   return next(cpu, op);
 }
 
-// MOVNTI has nothing to do with the vector unit.
-template <class T>
-void movnti(Cpu& cpu, const Op* op) {
-  if (!cpu.memory.store(cpu.linear_of(op), cpu.reg<T>(op->r1))) return memory_fault(cpu, op);
-  return next(cpu, op);
-}
-bool bind_movnti(const Decoded& d, Op& op) {
-  op.run = d.bytes(0) == 8 ? movnti<uint64_t> : movnti<uint32_t>;
-  return true;
-}
-
 // Bytes of `data` whose mask byte has its top bit set go to memory.
 bool store_masked(Cpu& cpu, const Op* op, const Xmm& data, const Xmm& mask, unsigned bytes) {
   uint8_t value[16];
@@ -237,27 +226,21 @@ bool bind_masked(const Decoded& d, Op& op) {
   return true;
 }
 
-template <Handler handler>
-bool bind_one(const Decoded&, Op& op) {
-  op.run = handler;
-  return true;
-}
-
 constexpr Binding kBindings[] = {
     {ZYDIS_MNEMONIC_MOVAPS, bind_whole<true>}, {ZYDIS_MNEMONIC_MOVAPD, bind_whole<true>},
     {ZYDIS_MNEMONIC_MOVDQA, bind_whole<true>}, {ZYDIS_MNEMONIC_MOVUPS, bind_whole<false>},
     {ZYDIS_MNEMONIC_MOVUPD, bind_whole<false>}, {ZYDIS_MNEMONIC_MOVDQU, bind_whole<false>},
-    {ZYDIS_MNEMONIC_LDDQU, bind_whole<false>}, {ZYDIS_MNEMONIC_MOVNTPS, bind_whole<true>},
+    {ZYDIS_MNEMONIC_MOVNTPS, bind_whole<true>},
     {ZYDIS_MNEMONIC_MOVNTPD, bind_whole<true>}, {ZYDIS_MNEMONIC_MOVNTDQ, bind_whole<true>},
-    {ZYDIS_MNEMONIC_MOVNTQ, bind_element<uint64_t>}, {ZYDIS_MNEMONIC_MOVNTI, bind_movnti},
+    {ZYDIS_MNEMONIC_MOVNTQ, bind_element<uint64_t>},
     {ZYDIS_MNEMONIC_MOVSS, bind_scalar<uint32_t>}, {ZYDIS_MNEMONIC_MOVSD, bind_scalar<uint64_t>},
     {ZYDIS_MNEMONIC_MOVD, bind_element<uint32_t>}, {ZYDIS_MNEMONIC_MOVQ, bind_element<uint64_t>},
     {ZYDIS_MNEMONIC_MOVLPS, bind_half<0>}, {ZYDIS_MNEMONIC_MOVLPD, bind_half<0>},
     {ZYDIS_MNEMONIC_MOVHPS, bind_half<1>}, {ZYDIS_MNEMONIC_MOVHPD, bind_half<1>},
-    {ZYDIS_MNEMONIC_MOVHLPS, bind_one<move_half<0, 1>>},
-    {ZYDIS_MNEMONIC_MOVLHPS, bind_one<move_half<1, 0>>},
-    {ZYDIS_MNEMONIC_MOVQ2DQ, bind_one<movq2dq>}, {ZYDIS_MNEMONIC_MOVDQ2Q, bind_one<movdq2q>},
-    {ZYDIS_MNEMONIC_EMMS, bind_one<emms>}, {ZYDIS_MNEMONIC_MASKMOVDQU, bind_masked<maskmovdqu>},
+    {ZYDIS_MNEMONIC_MOVHLPS, bind_handler<move_half<0, 1>>},
+    {ZYDIS_MNEMONIC_MOVLHPS, bind_handler<move_half<1, 0>>},
+    {ZYDIS_MNEMONIC_MOVQ2DQ, bind_handler<movq2dq>}, {ZYDIS_MNEMONIC_MOVDQ2Q, bind_handler<movdq2q>},
+    {ZYDIS_MNEMONIC_EMMS, bind_handler<emms>}, {ZYDIS_MNEMONIC_MASKMOVDQU, bind_masked<maskmovdqu>},
     {ZYDIS_MNEMONIC_MASKMOVQ, bind_masked<maskmovq>},
 };
 

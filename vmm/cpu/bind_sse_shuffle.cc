@@ -180,12 +180,6 @@ bool bind_pmovmskb(const Decoded& d, Op& op) {
   op.run = is_mmx(d, 1) ? mask_mmx : mask<uint8_t>;
   return true;
 }
-template <Handler handler>
-bool bind_one(const Decoded&, Op& op) {
-  op.run = handler;
-  return true;
-}
-
 constexpr Binding kBindings[] = {
     {ZYDIS_MNEMONIC_SHUFPS, bind<Shufps>},
     {ZYDIS_MNEMONIC_SHUFPD, bind<Shufpd>},
@@ -198,8 +192,8 @@ constexpr Binding kBindings[] = {
     {ZYDIS_MNEMONIC_PEXTRW, bind_pextrw},
     {ZYDIS_MNEMONIC_PINSRW, bind_pinsrw},
     {ZYDIS_MNEMONIC_PMOVMSKB, bind_pmovmskb},
-    {ZYDIS_MNEMONIC_MOVMSKPS, bind_one<mask<uint32_t>>},
-    {ZYDIS_MNEMONIC_MOVMSKPD, bind_one<mask<uint64_t>>},
+    {ZYDIS_MNEMONIC_MOVMSKPS, bind_handler<mask<uint32_t>>},
+    {ZYDIS_MNEMONIC_MOVMSKPD, bind_handler<mask<uint64_t>>},
 };
 
 }  // namespace

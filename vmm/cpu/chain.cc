@@ -82,14 +82,22 @@ Op make_link(uint8_t mode, const uint8_t* host, uint64_t distance, unsigned inst
   return op;
 }
 
-void resolve_link(const Op* link, const Block& target) {
-  if (target.crosses || target.stale || !mode_links(target.mode)) return;
+void resolve_link(const Op* link, Block& target) {
+  if (target.crosses() || target.stale || !mode_links(target.mode)) return;
   if (link->address_mask != reinterpret_cast<uintptr_t>(target.host)) return;
   // Ops are the code cache's, which gave the link to the handlers as const.
   auto* op = const_cast<Op*>(link);
   op->run = (op->flags & op_flag::kEnds) != 0 ? end_linked<true> : end_linked<false>;
   op->address_mask = reinterpret_cast<uintptr_t>(target.ops);
   op->disp = target.instructions;
+  target.links.push_back(link);
+}
+
+void unresolve_link(const Op* link, const Block& target) {
+  auto* op = const_cast<Op*>(link);
+  if (op->run == leave_stale) return;  // so is its own block
+  op->run = (op->flags & op_flag::kEnds) != 0 ? end_unresolved<true> : end_unresolved<false>;
+  op->address_mask = reinterpret_cast<uintptr_t>(target.host);
 }
 
 void make_stale(Op& op) { op.run = leave_stale; }

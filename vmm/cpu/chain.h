@@ -13,7 +13,7 @@
 //  1. Links within a page go to the target's ops directly once the dispatcher has seen where they lead: a block lies in the page
 //     that its bytes are fetched from, and so does the target, whatever else is mapped now. Others ask the table of jumps.
 //  2. Nothing is linked in modes with segment limits, nor blocks of single instructions.
-//  3. A link to a block that has become stale ends at its first op, which leaves for the dispatcher.
+//  3. When a block becomes stale, the links to it go back to the dispatcher, and are resolved anew.
 
 namespace gnomon::vmm {
 
@@ -31,7 +31,9 @@ inline bool mode_links(uint8_t mode) {
 /// the block's bytes lie; `branch`: it comes after a branch.
 Op make_link(uint8_t mode, const uint8_t* host, uint64_t distance, unsigned instructions, bool branch);
 /// The block that follows `link` (Cpu::link) has been found.
-void resolve_link(const Op* link, const Block& target);
+void resolve_link(const Op* link, Block& target);
+/// `target`, where `link` goes, becomes stale.
+void unresolve_link(const Op* link, const Block& target);
 /// The op leaves for the dispatcher from now on.
 void make_stale(Op& op);
 

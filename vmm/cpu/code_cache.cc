@@ -40,14 +40,36 @@ Block* fetch_failed(Cpu& cpu) {
   return nullptr;
 }
 
+// The page after that of `linear`, where an instruction goes on. Null: that is a fault, which the processor's exit says.
+const uint8_t* fetch_rest(Cpu& cpu, uint64_t linear, uint8_t mode) {
+  const uint64_t here = kPageBytes - linear % kPageBytes;
+  if ((mode & code_mode::kFlat) == 0 && cpu.rip + here > cpu.state.segments[kCs].limit) {
+    cpu.exit.reason = ExitReason::kFault;
+    cpu.exit.fault = Fault::gp();
+    return nullptr;
+  }
+  const uint8_t* const rest = cpu.memory.fetch(linear + here);
+  if (rest == nullptr) fetch_failed(cpu);
+  return rest;
+}
+
+// The bytes of a block in one page; none: it has none there (any more).
+struct Part {
+  unsigned offset = 0, bytes = 0;
+};
+Part part_in(const Block& b, const uint8_t* page) {
+  const unsigned offset = offset_in_page(b.host);
+  const unsigned here = std::min<unsigned>(b.bytes, kPageBytes - offset);
+  if (page == page_of(b.host)) return {offset, here};
+  if (page == b.rest) return {0, b.bytes - here};
+  return {};
+}
+
 void relocate(Op& op, unsigned offset, unsigned number) {
   op.offset = static_cast<uint16_t>(offset);
   op.number = static_cast<uint16_t>(number);
   const unsigned end = offset + op.length;
-  if (op.base == kBlockStart) {
-    // A displacement within a page of 2^31 wraps here, as no linker makes it: then the address is wrong by 2^32.
-    op.disp = static_cast<int32_t>(static_cast<uint32_t>(op.disp) + end);
-  }
+  if (op.base == kBlockStart) op.disp += static_cast<int32_t>(end);
   if ((op.flags & op_flag::kRelative) != 0) op.imm += end;
 }
 
@@ -82,57 +104,66 @@ void CodeCache::clear() {
   for (MemoryPath* path : paths_) path->flush();
 }
 
-// Stores to this page need attention from now on.
-void CodeCache::watch(const uint8_t* page) {
-  if (!pages_.try_emplace(page).second) return;
-  for (MemoryPath* path : paths_) path->protect_code();
-}
-
-void CodeCache::note(Block* block) {
-  watch(page_of(block->host));
-  Page& page = pages_[page_of(block->host)];
-  page.blocks.push_back(block);
-  page.chunks[0] |= chunk_bits(offset_in_page(block->host), block->bytes);
+// `block` has bytes in `page`: stores there need attention from now on.
+void CodeCache::note(Block* block, const uint8_t* page) {
+  const auto [found, is_new] = pages_.try_emplace(page);
+  if (is_new) {
+    for (MemoryPath* path : paths_) path->protect_code();
+  }
+  Page& p = found->second;
+  // One that crosses pages is noted again each time another page comes after it.
+  const bool noted = block->crosses() && std::find(p.blocks.begin(), p.blocks.end(), block) != p.blocks.end();
+  if (!noted) p.blocks.push_back(block);
+  const Part part = part_in(*block, page);
+  p.chunks |= chunk_bits(part.offset, part.bytes);
 }
 
 void CodeCache::code_written(const uint8_t* host, unsigned size) {
-  const auto found = pages_.find(page_of(host));
+  const uint8_t* const at = page_of(host);
+  const auto found = pages_.find(at);
   if (found == pages_.end()) return;
   Page& page = found->second;
-  if ((page.chunks[0] & chunk_bits(offset_in_page(host), size)) == 0) return;
+  const unsigned offset = offset_in_page(host);
+  if ((page.chunks & chunk_bits(offset, size)) == 0) return;
   uint64_t left = 0;
   std::erase_if(page.blocks, [&](Block* b) {
-    if (b->host + b->bytes <= host || host + size <= b->host) {
-      left |= chunk_bits(offset_in_page(b->host), b->bytes);
+    const Part part = part_in(*b, at);
+    if (b->stale || part.bytes == 0) return true;
+    if (part.offset + part.bytes <= offset || offset + size <= part.offset) {
+      left |= chunk_bits(part.offset, part.bytes);
       return false;
     }
-    b->stale = true;
-    ++invalidated_;
-    // All of them, the check before an instruction too.
-    for (Op* op = b->ops;; ++op) {
-      const bool last = op->length == 0 && op->number == b->instructions;
-      make_stale(*op);
-      if (last) break;
-    }
-    blocks_.erase(Key{b->host, b->mode});
+    retire(*b);
     return true;
   });
-  page.chunks[0] = left;
+  page.chunks = left;
+}
+
+void CodeCache::retire(Block& b) {
+  b.stale = true;
+  ++invalidated_;
+  // All of them, the check before an instruction too.
+  for (Op* op = b.ops;; ++op) {
+    const bool last = op->length == 0 && op->number == b.instructions;
+    make_stale(*op);
+    if (last) break;
+  }
+  for (const Op* link : b.links) unresolve_link(link, b);
+  b.links.clear();
+  blocks_.erase(Key{b.host, b.mode});
 }
 
 Block* CodeCache::find(Cpu& cpu, uint8_t mode) {
   const uint64_t linear = cpu.linear(kCs, cpu.rip);
   const uint8_t* host = cpu.memory.fetch(linear);
   if (host == nullptr) return fetch_failed(cpu);
-  if (const auto found = blocks_.find(Key{host, mode}); found != blocks_.end()) {
-    Block* const b = found->second;
-    if (!b->crosses) return b;
-    const unsigned here = kPageBytes - offset_in_page(host);
-    const uint8_t* rest = cpu.memory.fetch(linear + here);
-    if (rest != nullptr && std::memcmp(rest, b->copy + here, b->bytes - here) == 0) return b;
-    return make_crossing(cpu, host, mode);
-  }
-  return make(cpu, host, mode);
+  const auto found = blocks_.find(Key{host, mode});
+  if (found == blocks_.end()) return make(cpu, host, mode);
+  Block* const b = found->second;
+  if (!b->crosses()) return b;
+  const uint8_t* const rest = fetch_rest(cpu, linear, mode);
+  if (rest == nullptr || rest == b->rest) return rest == nullptr ? nullptr : b;
+  return make_crossing(cpu, host, mode);
 }
 
 Block* CodeCache::make(Cpu& cpu, const uint8_t* host, uint8_t mode) {
@@ -174,35 +205,30 @@ Block* CodeCache::make(Cpu& cpu, const uint8_t* host, uint8_t mode) {
   block.ops = allocate(count);
   std::copy_n(ops, count, block.ops);
   blocks_[Key{host, mode}] = &block;
-  note(&block);
+  note(&block, page_of(host));
   return &block;
 }
 
 Block* CodeCache::make_crossing(Cpu& cpu, const uint8_t* host, uint8_t mode) {
-  const uint64_t linear = cpu.linear(kCs, cpu.rip);
   const unsigned here = kPageBytes - offset_in_page(host);
-  uint8_t bytes[16] = {};
+  const uint8_t* const rest = fetch_rest(cpu, cpu.linear(kCs, cpu.rip), mode);
+  if (rest == nullptr) return nullptr;
+  uint8_t bytes[kLongest];
   std::memcpy(bytes, host, here);
-  const uint8_t* rest = cpu.memory.fetch(linear + here);
-  if (rest == nullptr) return fetch_failed(cpu);
   std::memcpy(bytes + here, rest, kLongest - here);
   DecodedOp d;
-  unsigned length = decode(bytes, kLongest, mode, d);
-  if (length == 0) length = 1;
-  const Key key{host, mode};
-  Block*& slot = blocks_[key];
+  const unsigned length = decode(bytes, kLongest, mode, d);
+  // The same block with another page after it is decoded in place.
+  Block*& slot = blocks_[Key{host, mode}];
   if (slot == nullptr) {
     slot = &storage_.emplace_back();
     slot->ops = allocate(2 + kTakenLink);
     slot->host = host;
     slot->mode = mode;
-    slot->crosses = true;
     slot->instructions = 1;
-    slot->bytes = static_cast<uint16_t>(here);
-    note(slot);
   }
   Block& block = *slot;
-  std::memcpy(block.copy, bytes, sizeof bytes);
+  block.rest = rest;
   block.bytes = static_cast<uint16_t>(length);
   ++decoded_;
   relocate(d.op, 0, 0);
@@ -216,6 +242,8 @@ Block* CodeCache::make_crossing(Cpu& cpu, const uint8_t* host, uint8_t mode) {
   const uint8_t unlinked = mode | code_mode::kSingle;
   *op++ = make_link(unlinked, host, length, 1, (d.op.flags & op_flag::kEnds) != 0);
   if ((d.op.flags & op_flag::kRelative) != 0) *op = make_link(unlinked, host, d.op.imm, 1, true);
+  note(&block, page_of(host));
+  note(&block, rest);
   return &block;
 }
 

@@ -13,8 +13,8 @@
 // Decoded blocks of guest code, by where their bytes lie in host memory and in what mode they were decoded; shared by all
 // processors of a machine.
 //
-//  1. A block lies in one page, but for a block of one instruction that crosses into the next: its bytes are compared each time
-//     it is looked up, as the next page may be another one by then.
+//  1. A block lies in one page, but for a block of one instruction that crosses into the next: where its second part lies is
+//     looked up with it each time, as the next page may be another one by then.
 //  2. A store to bytes of a block makes the block stale: each of its ops leaves for the dispatcher. So a block that
 //     overwrites itself ahead needs no test in between.
 //  3. Stale blocks are freed, with all others, when there is no more room (`kMaxOps`), and never while one runs.
@@ -27,14 +27,17 @@ struct Block {
   uint16_t instructions = 0;
   uint8_t mode = 0;
   bool stale = false;
-  bool crosses = false;           ///< into the next page
-  uint8_t copy[16] = {};          ///< of a block that crosses: its bytes
+  const uint8_t* rest = nullptr;  ///< of a block that crosses into the next page: where that page's first byte lies
   Op* ops = nullptr;
+  std::vector<const Op*> links;   ///< ends of other blocks that go to `ops`
+
+  bool crosses() const { return rest != nullptr; }
 };
 
 class CodeCache final : public CodeWatch {
  public:
-  static constexpr unsigned kMaxInstructions = 64;  ///< of a block
+  static constexpr unsigned kMaxInstructions = 64;       ///< of a block
+  static constexpr size_t kMaxOps = 1024 * 1024;         ///< 48 MiB of them
 
   CodeCache();
   ~CodeCache() override;
@@ -59,7 +62,7 @@ class CodeCache final : public CodeWatch {
  private:
   struct Page {
     std::vector<Block*> blocks;
-    uint64_t chunks[1] = {};  ///< bit i: some block has bytes in the 64 bytes from 64 * i
+    uint64_t chunks = 0;  ///< bit i: some block has bytes in the 64 bytes from 64 * i
   };
   struct Key {
     const uint8_t* host;
@@ -71,13 +74,12 @@ class CodeCache final : public CodeWatch {
     }
   };
   static constexpr size_t kChunkOps = 16 * 1024;
-  static constexpr size_t kMaxOps = 1024 * 1024;  // 48 MiB
 
   Block* make(Cpu& cpu, const uint8_t* host, uint8_t mode);
   Block* make_crossing(Cpu& cpu, const uint8_t* host, uint8_t mode);
   Op* allocate(size_t ops);
-  void note(Block* block);
-  void watch(const uint8_t* page);
+  void retire(Block& block);
+  void note(Block* block, const uint8_t* page);
   void clear();
 
   std::vector<MemoryPath*> paths_;

@@ -38,11 +38,7 @@ void find_unit_faults(Cpu& cpu) {
 
 void Cpu::set_rflags(uint64_t value) {
   const bool ac = (value & flag::kAC) != 0;
-  if (ac != controls().ac) {
-    mmu().set_ac(ac);
-    memory.flush();  // SMAP makes another kind of access of the supervisor's
-    memory.alignment_changed();
-  }
+  if (ac != controls().ac) memory.set_ac(ac);
   state.rflags = value;
   flags.set(value);
 }

@@ -62,13 +62,15 @@ class Cpu {
  public:
   /// Everything must outlive the processor.
   Cpu(unsigned number, Vcpu<Backend>& mmu, P2m& p2m, DevicePort& devices, CodeWatch* code)
-      : id(number), memory(mmu, p2m, devices, code) {}
+      : id(number), memory(mmu, p2m, devices, code) {
+    gpr[kPageStep] = 4096;
+  }
 
   const unsigned id;
   /// Registers; but general registers are in `gpr`, RIP in `rip`, and the arithmetic flags in `flags`.
   CpuState state;
-  /// General registers; [kNoRegister] is 0, [kBlockStart] RIP at the start of the block.
-  std::array<uint64_t, 18> gpr{};
+  /// General registers; [kNoRegister] is 0, [kBlockStart] RIP at the start of the block, [kPageStep] 4096.
+  std::array<uint64_t, 19> gpr{};
   uint64_t rip = 0xfff0;
   LazyFlags flags;
   MemoryPath memory;

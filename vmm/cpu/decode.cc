@@ -2,6 +2,7 @@
 #include "vmm/cpu/decode.h"
 
 #include <algorithm>
+#include <limits>
 #include <vector>
 
 #include "vmm/cpu/cpu.h"
@@ -44,6 +45,8 @@ const ZydisDecoder& decoder_for(uint8_t mode) {
     ZydisDecoderInit(&d[code_mode::k16], ZYDIS_MACHINE_MODE_LEGACY_16, ZYDIS_STACK_WIDTH_16);
     ZydisDecoderInit(&d[code_mode::k32], ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32);
     ZydisDecoderInit(&d[code_mode::k64], ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+    // All of the space that MPX took are NOPs of the processors before it; Zydis knows of registers that it does not have.
+    for (ZydisDecoder& one : d) ZydisDecoderEnableMode(&one, ZYDIS_DECODER_MODE_MPX, ZYAN_FALSE);
     return d;
   }();
   return decoders[mode & code_mode::kBits];
@@ -99,12 +102,19 @@ void fill_memory(const Decoded& d, const ZydisDecodedOperand& o, Op& op) {
   op.address_mask = mask_of_bits(d.i.address_width);
   op.scale = o.mem.scale == 8 ? 3 : o.mem.scale == 4 ? 2 : o.mem.scale == 2 ? 1 : 0;
   op.disp = static_cast<int32_t>(o.mem.disp.has_displacement ? o.mem.disp.value : 0);
+  op.index = address_register(o.mem.index);
   if (o.mem.base == ZYDIS_REGISTER_RIP || o.mem.base == ZYDIS_REGISTER_EIP) {
-    op.base = kBlockStart;  // who makes the block adds where the instruction ends
+    // Who makes the block adds where the instruction ends, less than a page from its start. So that the sum always fits, a page
+    // of a displacement close to 2^31 is added by way of the index, which such an operand does not have.
+    op.base = kBlockStart;
+    constexpr int32_t kPageBytes = 4096;
+    if (op.disp > std::numeric_limits<int32_t>::max() - kPageBytes) {
+      op.disp -= kPageBytes;
+      op.index = kPageStep;
+    }
   } else {
     op.base = address_register(o.mem.base);
   }
-  op.index = address_register(o.mem.index);
   // Zydis 4.0 sees a base where there is none, in 64-bit code with 32-bit addresses and REX.B.
   const auto& raw = d.i.raw;
   if (raw.modrm.mod == 0 && raw.modrm.rm == 4 && raw.sib.base == 5 && d.i.address_width != 16 && op.base != kBlockStart) {
@@ -159,6 +169,30 @@ void add_check(const Decoded& d, DecodedOp& out) {
   }
 }
 
+// How many bytes it takes to see that what begins here is no instruction: any of them may be changed to make it one.
+unsigned bytes_of_undefined(const uint8_t* bytes, unsigned available, uint8_t mode) {
+  ZydisDecodedInstruction i;
+  for (unsigned n = 1; n < available; ++n) {
+    const ZyanStatus status = ZydisDecoderDecodeInstruction(&decoder_for(mode), nullptr, bytes, n, &i);
+    if (status != ZYDIS_STATUS_NO_MORE_DATA) return n;
+  }
+  return available;
+}
+
+// An instruction that must not have LOCK and has more than 15 bytes: its length counts first.
+bool longer_without_lock(const uint8_t* bytes, unsigned available, uint8_t mode) {
+  std::array<uint8_t, ZYDIS_MAX_INSTRUCTION_LENGTH> copy;
+  std::copy_n(bytes, available, copy.begin());
+  constexpr std::array<uint8_t, 11> kPrefixes = {0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf0, 0xf2, 0xf3};
+  const auto is_prefix = [&](uint8_t b) { return std::find(kPrefixes.begin(), kPrefixes.end(), b) != kPrefixes.end(); };
+  const auto opcode = std::find_if_not(copy.begin(), copy.begin() + available, is_prefix);
+  std::replace(copy.begin(), opcode, uint8_t{0xf0}, uint8_t{0x3e});
+  ZydisDecodedInstruction i;
+  const ZyanStatus status = ZydisDecoderDecodeInstruction(&decoder_for(mode), nullptr, copy.data(), available, &i);
+  return status == ZYDIS_STATUS_INSTRUCTION_TOO_LONG ||
+         (status == ZYDIS_STATUS_NO_MORE_DATA && available == ZYDIS_MAX_INSTRUCTION_LENGTH);
+}
+
 }  // namespace
 
 unsigned decode(const uint8_t* bytes, unsigned available, uint8_t mode, DecodedOp& out) {
@@ -168,13 +202,20 @@ unsigned decode(const uint8_t* bytes, unsigned available, uint8_t mode, DecodedO
   d.mode = mode;
   const ZyanStatus status = ZydisDecoderDecodeFull(&decoder_for(mode), bytes, available, &d.i, d.o.data());
   if (status == ZYDIS_STATUS_NO_MORE_DATA && available < ZYDIS_MAX_INSTRUCTION_LENGTH) return 0;
-  const auto undefined = [&](unsigned length) {
-    op.run = handlers::undefined;
+  const auto faults = [&](Handler handler, unsigned length) {
+    op = Op{};
+    op.run = handler;
     op.flags = op_flag::kEnds;
     op.length = static_cast<uint8_t>(length);
     return length;
   };
-  if (!ZYAN_SUCCESS(status)) return undefined(1);
+  if (status == ZYDIS_STATUS_NO_MORE_DATA || status == ZYDIS_STATUS_INSTRUCTION_TOO_LONG) {
+    return faults(handlers::too_long, available);
+  }
+  if (status == ZYDIS_STATUS_ILLEGAL_LOCK && longer_without_lock(bytes, available, mode)) {
+    return faults(handlers::too_long, available);
+  }
+  if (!ZYAN_SUCCESS(status)) return faults(handlers::undefined, bytes_of_undefined(bytes, available, mode));
   if (d.i.mnemonic == ZYDIS_MNEMONIC_PAUSE && d.i.raw.rex.B != 0) {
     // Zydis 4.0 says PAUSE; processors exchange RAX and R8. The same without the F3, which becomes a prefix that
     // 64-bit mode ignores.
@@ -183,7 +224,7 @@ unsigned decode(const uint8_t* bytes, unsigned available, uint8_t mode, DecodedO
     ZydisDecoderDecodeFull(&decoder_for(mode), copy.data(), d.i.length, &d.i, d.o.data());
   }
   fill_operands(d, op);
-  if (!bindings()[d.i.mnemonic](d, op)) return undefined(d.i.length);
+  if (!bindings()[d.i.mnemonic](d, op)) return faults(handlers::undefined, d.i.length);
   if ((op.flags & op_flag::kMemory) != 0 && needs_check(mode, op.segment)) add_check(d, out);
   return d.i.length;
 }

@@ -50,6 +50,13 @@ bool by_size(unsigned bytes, Op& op, Choose&& choose) {
   return op.run != nullptr;
 }
 
+/// Binds an instruction whose forms all have the same handler.
+template <Handler handler>
+bool bind_handler(const Decoded&, Op& op) {
+  op.run = handler;
+  return true;
+}
+
 // The tables, one for each file bind_*.cc.
 absl::Span<const Binding> move_bindings();
 absl::Span<const Binding> convert_bindings();
@@ -86,12 +93,14 @@ struct DecodedOp {
 };
 
 /// Decodes one instruction of at most `available` bytes. 0: it does not fit into them (it goes on in the next page);
-/// otherwise its length. What cannot be decoded, or is not implemented, becomes an op that raises #UD.
+/// otherwise its length. What cannot be decoded, or is not implemented, becomes an op that raises #UD; its length is that of the bytes
+/// that say so. What is longer than 15 bytes becomes one that raises #GP(0).
 unsigned decode(const uint8_t* bytes, unsigned available, uint8_t mode, DecodedOp& out);
 
 /// Handlers that several bindings share.
 namespace handlers {
 void undefined(Cpu& cpu, const Op* op);      ///< #UD
+void too_long(Cpu& cpu, const Op* op);       ///< #GP: more than 15 bytes
 void sensitive(Cpu& cpu, const Op* op);      ///< to the VMM
 void check_segment(Cpu& cpu, const Op* op);  ///< the memory operand of op[1]: `size` bytes, stored to if `r1`
 }  // namespace handlers

@@ -7,6 +7,8 @@ namespace handlers {
 
 void undefined(Cpu& cpu, const Op* op) { fault(cpu, op, Fault::plain(kInvalidOpcode)); }
 
+void too_long(Cpu& cpu, const Op* op) { fault(cpu, op, Fault::gp()); }
+
 void sensitive(Cpu& cpu, const Op* op) { stop(cpu, op, ExitReason::kInstruction); }
 
 void check_segment(Cpu& cpu, const Op* op) {

@@ -12,9 +12,6 @@ namespace {
 // not make end in a jump leaves its frame on the stack.
 constexpr uint64_t kHorizon = 1024;
 
-// By code_mode::kBits.
-constexpr uint64_t kIpMasks[] = {0xffff, 0xffff'ffff, ~uint64_t{0}};
-
 // Bits 57 to 63 of a canonical address are like bit 56, so that these seven keep equal addresses apart.
 uint64_t context_of(uint8_t mode, bool user) {
   static_assert((code_mode::kBits | code_mode::kStack32 | code_mode::kFlat | code_mode::kSingle |
@@ -49,8 +46,8 @@ Block* Interp::find(Cpu& cpu, uint8_t mode) {
   const uint64_t key = linear ^ context_of(mode, cpu.memory.user());
   if (j.key == key && j.epoch == cpu.memory.epoch() && !j.block->stale) [[likely]] return j.block;
   Block* const block = code_.find(cpu, mode);
-  // One that crosses pages is compared with its bytes each time.
-  if (block != nullptr && !block->crosses) {
+  // Of one that crosses pages the second is looked up each time.
+  if (block != nullptr && !block->crosses()) {
     j = {key, cpu.memory.epoch(), block->ops, block, block->instructions};
   }
   return block;
@@ -95,12 +92,13 @@ void Interp::run(Cpu& cpu, uint64_t until) {
   const bool single = traps || memory.exact() || !breakpoints_.empty();
   const bool links = !single && mode_links(cpu.mode);
   bool alone = single;
-  const uint64_t ip_mask = kIpMasks[cpu.mode & code_mode::kBits];
+  // Branches of 16-bit code cut their targets to 16 bits, but what follows offset FFFFH is 10000H, there too.
+  const uint64_t ip_mask = cpu.code64() ? ~uint64_t{0} : 0xffff'ffff;
+  cpu.rip &= ip_mask;
   while (cpu.instructions < until) {
-    cpu.rip &= ip_mask;
     if (!breakpoints_.empty() && at_breakpoint(cpu)) [[unlikely]] return;
     if (code_.make_room()) [[unlikely]] cpu.link = nullptr;
-    const Block* const block = next_block(cpu, alone);
+    Block* const block = next_block(cpu, alone);
     if (block == nullptr) [[unlikely]] return;
     if (cpu.link != nullptr) {
       resolve_link(cpu.link, *block);
@@ -111,6 +109,7 @@ void Interp::run(Cpu& cpu, uint64_t until) {
     memory.set_devices_allowed((block->mode & code_mode::kSingle) != 0 && cpu.horizon == 0);
     const uint64_t before = cpu.instructions;
     block->ops->run(cpu, block->ops);
+    cpu.rip &= ip_mask;
     memory.set_devices_allowed(true);  // for the VMM: the count of instructions is exact now
     alone = single;
     if (cpu.exit.reason == ExitReason::kDevice) [[unlikely]] {

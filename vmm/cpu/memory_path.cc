@@ -5,6 +5,7 @@
 
 #include "gnomon/cache/hierarchy.h"
 #include "gnomon/memory/bytes.h"
+#include "gnomon/x86/format_long.h"
 
 namespace gnomon::vmm {
 namespace {
@@ -19,20 +20,20 @@ unsigned bytes_in_page(uint64_t linear, unsigned size) {
 }  // namespace
 
 MemoryPath::MemoryPath(Vcpu<Backend>& mmu, P2m& p2m, DevicePort& devices, CodeWatch* code)
-    : mmu_(mmu), p2m_(p2m), devices_(devices), code_(code), tables_(std::make_unique<Tables[]>(2)), current_(&tables_[0]) {}
+    : mmu_(mmu), p2m_(p2m), devices_(devices), code_(code), tables_(std::make_unique<Tables[]>(kTables)), current_(&tables_[0]) {}
 
 void MemoryPath::flush() {
   ++epoch_;
   has_large_ = false;
   if (++generation_ < kPageBytes) return;
   generation_ = 1;
-  for (int i = 0; i < 2; ++i) tables_[i] = Tables{};
+  for (size_t i = 0; i < kTables; ++i) tables_[i] = Tables{};
 }
 
 void MemoryPath::invalidate(uint64_t linear) {
   if (has_large_) return flush();
   ++epoch_;
-  for (int i = 0; i < 2; ++i) {
+  for (size_t i = 0; i < kTables; ++i) {
     Tables& t = tables_[i];
     for (auto* table : {&t.read, &t.write, &t.code_write, &t.fetch}) {
       Entry& e = (*table)[index(linear)];
@@ -55,7 +56,7 @@ bool MemoryPath::write_controls(uint64_t cr0, uint64_t cr4, uint64_t efer) {
   // CR0.TS changes often, and changes nothing here.
   if (before != mmu_.state().rules || cr4 != cr4_before) flush();
   check_requests();
-  alignment_changed();
+  rights_changed();
   if (observer_ != nullptr) observer_->controls_written(cr0, cr4, efer);
   return true;
 }
@@ -91,6 +92,21 @@ uint64_t MemoryPath::wrap(uint64_t linear) const {
   return (mmu_.controls().efer & efer::kLMA) != 0 ? linear : linear & 0xffff'ffff;
 }
 
+bool MemoryPath::canonical(uint64_t linear) const {
+  const Controls& c = mmu_.controls();
+  if ((c.efer & efer::kLMA) == 0) return true;
+  return (c.cr4 & cr4::kLA57) != 0 ? Long5::canonical(Gva(linear)) : Long4::canonical(Gva(linear));
+}
+
+// Do these bytes begin at a canonical address and end at another? That is found before any page is looked at; what begins
+// at one that is not canonical, the walk refuses.
+bool MemoryPath::leaves_canonical(uint64_t linear, unsigned size) {
+  if (canonical(linear + size - 1)) [[likely]] return false;
+  fault = Fault::gp();
+  fault.non_canonical = true;
+  return true;
+}
+
 bool MemoryPath::failed(const Translation& t, uint64_t linear) {
   if (t.outcome == Outcome::kGuestFault) {
     if ((t.error_code & pf::kNonCanonical) != 0) {
@@ -108,7 +124,8 @@ bool MemoryPath::failed(const Translation& t, uint64_t linear) {
   return false;
 }
 
-void MemoryPath::alignment_changed() {
+void MemoryPath::rights_changed() {
+  current_ = &tables_of(user_);
   const Controls& c = mmu_.controls();
   const bool checks = user_ && c.ac && (c.cr0 & kAlignmentMask) != 0;
   if (checks == checks_alignment_) return;
@@ -147,6 +164,7 @@ bool MemoryPath::load_slow(uint64_t linear, unsigned size, uint64_t& value, Acce
   if (misaligned(linear, size, how.by())) [[unlikely]] return false;
   linear = wrap(linear);
   const unsigned here = bytes_in_page(linear, size);
+  if (here < size && leaves_canonical(linear, size)) return false;
   uint64_t low = 0;
   if (!load_piece(linear, here, low, how)) return false;
   uint64_t high = 0;
@@ -165,7 +183,7 @@ bool MemoryPath::load_piece(uint64_t linear, unsigned size, uint64_t& value, Acc
       value = gnomon::load_bytes(p2m_.host().at<uint8_t>(t.hpa), size);
     }
     // A load that goes before a store leaves it to the store to look whether the frame holds code.
-    if (!how.write()) keep(tables_[how.user()].read[index(linear)], linear, t);
+    if (!how.write()) keep(tables_of(how.user()).read[index(linear)], linear, t);
     return true;
   }
   if (t.outcome == Outcome::kHostViolation && t.cause == HostCause::kMmio && t.level == 0) {
@@ -186,23 +204,26 @@ bool MemoryPath::load_piece(uint64_t linear, unsigned size, uint64_t& value, Acc
 bool MemoryPath::store_slow(uint64_t linear, unsigned size, uint64_t value, Privilege by) {
   if (misaligned(linear, size, by)) [[unlikely]] return false;
   linear = wrap(linear);
-  const unsigned here = bytes_in_page(linear, size);
-  if (here == size) [[likely]] return store_piece(linear, size, value, by);
-  const uint64_t next = wrap(linear + here);
-  // Neither page changes unless both can be written.
-  if (!probe_store(linear, here, by) || !probe_store(next, size - here, by)) return false;
-  return store_piece(linear, here, value, by) &&
-         store_piece(next, size - here, value >> (8 * here), by);
+  if (bytes_in_page(linear, size) == size) [[likely]] return store_piece(linear, size, value, by);
+  return store_bytes(linear, &value, size, by);
 }
 
 bool MemoryPath::probe_store(uint64_t linear, unsigned size, Privilege by) {
+  bool refusable = false;
+  return probe(linear, size, by, refusable);
+}
+
+// `refusable`: some bytes are in a frame whose stores the backend makes, or refuses.
+bool MemoryPath::probe(uint64_t linear, unsigned size, Privilege by, bool& refusable) {
   linear = wrap(linear);
+  if (leaves_canonical(linear, size)) return false;
   const Access how{AccessOp::kWrite, by};
   for (unsigned done = 0; done < size;) {
     const uint64_t at = wrap(linear + done);
     const unsigned here = bytes_in_page(at, size - done);
     const Translation t = translate(at, here, how);
     if (t.outcome == Outcome::kGuestFault) return failed(t, at);
+    refusable |= t.ok() && t.trapped;
     done += here;
   }
   return true;
@@ -210,7 +231,8 @@ bool MemoryPath::probe_store(uint64_t linear, unsigned size, Privilege by) {
 
 bool MemoryPath::store_piece(uint64_t linear, unsigned size, uint64_t value, Privilege by) {
   const bool user = by == Privilege::kUser;
-  Entry& watched = tables_[user].code_write[index(linear)];
+  Tables& tables = tables_of(user);
+  Entry& watched = tables.code_write[index(linear)];
   if (watched.tag == tag(linear)) {
     uint8_t* to = host(watched, linear);
     code_->code_written(to, size);
@@ -232,7 +254,7 @@ bool MemoryPath::store_piece(uint64_t linear, unsigned size, uint64_t value, Pri
       return true;
     }
     gnomon::store_bytes(to, value, size);
-    if (t.dirty) keep(code ? watched : tables_[user].write[index(linear)], linear, t);
+    if (t.dirty) keep(code ? watched : tables.write[index(linear)], linear, t);
     return true;
   }
   if (t.outcome == Outcome::kHostViolation && t.cause == HostCause::kMmio && t.level == 0) {
@@ -248,6 +270,7 @@ bool MemoryPath::store_piece(uint64_t linear, unsigned size, uint64_t value, Pri
 }
 
 bool MemoryPath::load_bytes(uint64_t linear, void* to, unsigned size, Privilege by) {
+  if (leaves_canonical(wrap(linear), size)) return false;
   auto* out = static_cast<uint8_t*>(to);
   for (unsigned done = 0; done < size;) {
     const unsigned n = std::min(8u, size - done);
@@ -260,13 +283,36 @@ bool MemoryPath::load_bytes(uint64_t linear, void* to, unsigned size, Privilege 
 }
 
 bool MemoryPath::store_bytes(uint64_t linear, const void* from, unsigned size, Privilege by) {
-  const auto* in = static_cast<const uint8_t*>(from);
-  if (size > 8 && !probe_store(linear, size, by)) return false;
-  for (unsigned done = 0; done < size;) {
-    const unsigned n = std::min(8u, size - done);
+  if (size <= 8 && bytes_in_page(linear, size) == size) {
     uint64_t value = 0;
-    std::memcpy(&value, in + done, n);
-    if (!store_slow(linear + done, n, value, by)) return false;
+    std::memcpy(&value, from, size);
+    return store_slow(linear, size, value, by);
+  }
+  // Nothing changes unless all of it can be stored: pages are looked at first; what the backend refuses it says only when it is
+  // asked to store, and then the bytes before are put back.
+  bool refusable = false;
+  if (misaligned(linear, std::min(size, 8u), by) || !probe(linear, size, by, refusable)) return false;
+  std::array<uint8_t, kMostBytes> before;
+  if (refusable && !load_bytes(linear, before.data(), size, by)) return false;
+  unsigned done = 0;
+  if (store_pieces(linear, static_cast<const uint8_t*>(from), size, by, done)) return true;
+  if (refusable) {
+    const Fault why = fault;
+    unsigned undone = 0;
+    store_pieces(linear, before.data(), done, by, undone);
+    fault = why;
+  }
+  return false;
+}
+
+// Up to 8 bytes of a page at a time; `done` is how many bytes have been stored.
+bool MemoryPath::store_pieces(uint64_t linear, const uint8_t* from, unsigned size, Privilege by, unsigned& done) {
+  while (done < size) {
+    const uint64_t at = wrap(linear + done);
+    const unsigned n = bytes_in_page(at, std::min(8u, size - done));
+    uint64_t value = 0;
+    std::memcpy(&value, from + done, n);
+    if (!store_piece(at, n, value, by)) return false;
     done += n;
   }
   return true;

@@ -18,7 +18,7 @@
 // How a processor reaches memory: a small software TLB in front of Vcpu::access, which walks the tables that the
 // hardware would walk. What lies in device memory goes to the bus.
 //
-//  1. The software TLB holds host addresses of pages for one kind of access; whatever could revoke one of them drops it (flush,
+//  1. The software TLB holds host addresses of pages for one kind of access (one privilege, and with SMAP one RFLAGS.AC); whatever could revoke one of them drops it (flush,
 //     invlpg) before the next access: CR3 and other controls, INVLPG, and flush requests of the backend,
 //     which are looked at after each call into it.
 //  2. A page is in the table for stores only if stores need no attention: its dirty flag is set, it holds no guest
@@ -58,8 +58,12 @@ class MemoryPath {
   /// The privilege of plain loads and stores.
   void set_user(bool user) {
     user_ = user;
-    current_ = &tables_[user];
-    if (mmu_.controls().ac) [[unlikely]] alignment_changed();
+    rights_changed();
+  }
+  /// RFLAGS.AC: what SMAP allows, and whether alignment is checked.
+  void set_ac(bool ac) {
+    mmu_.set_ac(ac);
+    rights_changed();
   }
   bool user() const { return user_; }
   Privilege privilege() const { return user_ ? Privilege::kUser : Privilege::kSupervisor; }
@@ -128,7 +132,7 @@ class MemoryPath {
   }
   /// 16 bytes, any alignment, as two halves of 8 bytes.
   bool load16(uint64_t linear, uint64_t (&value)[2]) {
-    const Entry& e = tables_[user_].read[index(linear)];
+    const Entry& e = current_->read[index(linear)];
     if (e.tag == tag(linear + 15)) [[likely]] {
       std::memcpy(value, host(e, linear), 16);
       return true;
@@ -139,7 +143,7 @@ class MemoryPath {
     return true;
   }
   bool store16(uint64_t linear, const uint64_t (&value)[2]) {
-    const Entry& e = tables_[user_].write[index(linear)];
+    const Entry& e = current_->write[index(linear)];
     if (e.tag == tag(linear + 15)) [[likely]] {
       std::memcpy(host(e, linear), value, 16);
       return true;
@@ -147,8 +151,9 @@ class MemoryPath {
     const uint64_t bytes[2] = {value[0], value[1]};
     return store_bytes(linear, bytes, 16, privilege());
   }
-  /// Any size up to 512 bytes, with any privilege: descriptors, stacks, state images. A store changes
-  /// nothing unless all of it can be stored.
+  /// Any size from 1 to kMostBytes, with any privilege: descriptors, stacks, state images. A store changes
+  /// nothing unless all of it can be stored (but for devices).
+  static constexpr unsigned kMostBytes = 512;
   bool load_bytes(uint64_t linear, void* to, unsigned size, Privilege by);
   bool store_bytes(uint64_t linear, const void* from, unsigned size, Privilege by);
   /// Would a store of these bytes fault? (Sets the flags that a store sets.)
@@ -182,9 +187,6 @@ class MemoryPath {
   /// recorder are told as of its own stores. If the host has no memory for it: kNotBacked, and `host_failed` is set.
   StoreResult write_physical(Gpa at, uint64_t value, unsigned size);
 
-  /// After a change of RFLAGS.AC: alignment may be checked now.
-  void alignment_changed();
-
   /// Drops everything from the software TLB.
   void flush();
   /// After INVLPG.
@@ -204,10 +206,17 @@ class MemoryPath {
     uintptr_t addend = 0;         // host address minus guest-virtual address
   };
   static constexpr size_t kEntries = 1024;
+  static constexpr size_t kTables = 3;
   struct Tables {
     std::array<Entry, kEntries> read, write, code_write, fetch;
   };
 
+  // Those that a kind of access fills. The supervisor has two: with RFLAGS.AC set it may access what SMAP keeps it from.
+  Tables& tables_of(bool user) {
+    const PagingRules& rules = mmu_.state().rules;
+    return tables_[user ? 1 : rules.smap && rules.ac ? 2 : 0];
+  }
+  void rights_changed();
   static size_t index(uint64_t linear) { return linear >> 12 & (kEntries - 1); }
   uint64_t tag(uint64_t linear) const { return (linear & ~uint64_t{0xfff}) | generation_; }
   static uint8_t* host(const Entry& e, uint64_t linear) {
@@ -218,7 +227,11 @@ class MemoryPath {
   bool load_piece(uint64_t linear, unsigned size, uint64_t& value, Access how);
   bool store_slow(uint64_t linear, unsigned size, uint64_t value, Privilege by);
   bool store_piece(uint64_t linear, unsigned size, uint64_t value, Privilege by);
+  bool store_pieces(uint64_t linear, const uint8_t* from, unsigned size, Privilege by, unsigned& done);
+  bool probe(uint64_t linear, unsigned size, Privilege by, bool& refusable);
   bool failed(const Translation& t, uint64_t linear);
+  bool canonical(uint64_t linear) const;
+  bool leaves_canonical(uint64_t linear, unsigned size);
   bool misaligned(uint64_t linear, unsigned size, Privilege by);
   bool refuse_device();
   void keep(Entry& e, uint64_t linear, const Translation& t);
@@ -237,7 +250,7 @@ class MemoryPath {
   uint64_t generation_ = 1;    // 1 to 4095
   uint64_t epoch_ = 1;
   std::unique_ptr<Tables[]> tables_;
-  Tables* current_;  // those of `user_`
+  Tables* current_;  // of plain loads and stores
 };
 
 }  // namespace gnomon::vmm

@@ -74,44 +74,27 @@ void register_other(Cpu& cpu, const Op* op) {
   return next(cpu, op);
 }
 
+/// F::compute for T, for any width: the slow handlers are one for all operations and sizes, which keeps them few.
+using Compute = uint64_t (*)(LazyFlags& flags, uint64_t a, uint64_t b);
 template <class F, class T>
-[[gnu::noinline, gnu::cold]] void register_memory_slow(Cpu& cpu, const Op* op) {
-  T b;
-  if (!cpu.memory.load(cpu.linear_of(op), b)) return memory_fault(cpu, op);
-  const T r = F::template compute<T>(cpu.flags, cpu.reg<T>(op->r1), b);
-  if constexpr (F::kStores) cpu.set_reg<T>(op->r1, r);
-  return next(cpu, op);
+uint64_t widened_compute(LazyFlags& flags, uint64_t a, uint64_t b) {
+  return F::template compute<T>(flags, static_cast<T>(a), static_cast<T>(b));
 }
+[[gnu::cold]] void register_memory_slow(Cpu& cpu, const Op* op, Compute compute, bool stores);
+[[gnu::cold]] void memory_other_slow(Cpu& cpu, const Op* op, Compute compute, bool stores, Source source);
+
 /// Register destination, memory.
 template <class F, class T, Address address>
 void register_memory(Cpu& cpu, const Op* op) {
   const uint64_t at = linear_of<address>(cpu, op);
   const uint8_t* host;
   if (!cpu.memory.find_readable<T>(at, host)) [[unlikely]]
-    return register_memory_slow<F, T>(cpu, op);
+    return register_memory_slow(cpu, op, widened_compute<F, T>, F::kStores);
   const T r = F::template compute<T>(cpu.flags, cpu.reg<T>(op->r1), value_at<T>(host));
   if constexpr (F::kStores) cpu.set_reg<T>(op->r1, r);
   return next(cpu, op);
 }
 
-// The flags change only if the store succeeds.
-template <class F, class T, Source source>
-[[gnu::noinline, gnu::cold]] void memory_other_slow(Cpu& cpu, const Op* op) {
-  const uint64_t at = cpu.linear_of(op);
-  T a;
-  LazyFlags flags = cpu.flags;
-  if constexpr (F::kStores) {
-    if (!cpu.memory.load_for_store(at, a)) return memory_fault(cpu, op);
-  } else {
-    if (!cpu.memory.load(at, a)) return memory_fault(cpu, op);
-  }
-  const T r = F::template compute<T>(flags, a, source_of<source, T>(cpu, op, op->r1));
-  if constexpr (F::kStores) {
-    if (!cpu.memory.store(at, r)) return memory_fault(cpu, op);
-  }
-  cpu.flags = flags;
-  return next(cpu, op);
-}
 /// Memory destination; register or immediate.
 template <class F, class T, Source source, Address address>
 void memory_other(Cpu& cpu, const Op* op) {
@@ -119,13 +102,13 @@ void memory_other(Cpu& cpu, const Op* op) {
   if constexpr (F::kStores) {
     uint8_t* host;
     if (!cpu.memory.find_writable<T>(at, host)) [[unlikely]]
-      return memory_other_slow<F, T, source>(cpu, op);
+      return memory_other_slow(cpu, op, widened_compute<F, T>, F::kStores, source);
     const T b = source_of<source, T>(cpu, op, op->r1);
     set_value_at<T>(host, F::template compute<T>(cpu.flags, value_at<T>(host), b));
   } else {
     const uint8_t* host;
     if (!cpu.memory.find_readable<T>(at, host)) [[unlikely]]
-      return memory_other_slow<F, T, source>(cpu, op);
+      return memory_other_slow(cpu, op, widened_compute<F, T>, F::kStores, source);
     F::template compute<T>(cpu.flags, value_at<T>(host), source_of<source, T>(cpu, op, op->r1));
   }
   return next(cpu, op);
@@ -139,15 +122,24 @@ Handler with_source(const Decoded& d, const Op& op) {
       d, op, [&]<Address address>() -> Handler { return memory_other<F, T, source, address>; });
 }
 
+/// The handler of F with operand 0 in a register, and `b` in a register or memory.
+template <class F, class T>
+Handler into_register(const Decoded& d, const Op& op) {
+  if (!d.is_memory(1)) return register_other<F, T, Source::kRegister>;
+  return by_address(d, op,
+                    [&]<Address address>() -> Handler { return register_memory<F, T, address>; });
+}
 /// The handler of F for any two operands that integer instructions have.
 template <class F, class T>
 Handler two_operands(const Decoded& d, const Op& op) {
-  if (d.visible() > 1 && d.is_memory(1)) {
-    return by_address(d, op,
-                      [&]<Address address>() -> Handler { return register_memory<F, T, address>; });
-  }
-  if (d.visible() < 2 || d.is_immediate(1)) return with_source<F, T, Source::kImmediate>(d, op);
+  if (d.is_memory(1)) return into_register<F, T>(d, op);
+  if (d.is_immediate(1)) return with_source<F, T, Source::kImmediate>(d, op);
   return with_source<F, T, Source::kRegister>(d, op);
+}
+/// The handler of F for one operand.
+template <class F, class T>
+Handler one_operand(const Decoded& d, const Op& op) {
+  return with_source<F, T, Source::kImmediate>(d, op);
 }
 
 }  // namespace gnomon::vmm

@@ -217,9 +217,6 @@ GNOMON_STORE(StoreDouble, uint64_t, "fstl");
 GNOMON_STORE(StoreInt16, uint16_t, "fists");
 GNOMON_STORE(StoreInt32, uint32_t, "fistl");
 GNOMON_STORE_POP(StoreInt64, uint64_t, "fistpq");
-GNOMON_STORE_POP(TruncateInt16, uint16_t, "fisttps");
-GNOMON_STORE_POP(TruncateInt32, uint32_t, "fisttpl");
-GNOMON_STORE_POP(TruncateInt64, uint64_t, "fisttpq");
 GNOMON_STORE_POP(StoreDecimal, Real80, "fbstp");
 
 #undef GNOMON_ENTER

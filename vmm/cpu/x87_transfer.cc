@@ -217,11 +217,11 @@ Handler memory_handler(uint8_t opcode, unsigned reg) {
   static constexpr Handler kRows[4][8] = {
       {load_memory<LoadSingle>, nullptr, store_memory<StoreSingle, false>,
        store_memory<StoreSingle, true>},
-      {load_memory<LoadInt32>, store_memory<TruncateInt32, true>, store_memory<StoreInt32, false>,
+      {load_memory<LoadInt32>, nullptr, store_memory<StoreInt32, false>,
        store_memory<StoreInt32, true>, nullptr, load_real80, nullptr, store_real80},
-      {load_memory<LoadDouble>, store_memory<TruncateInt64, true>, store_memory<StoreDouble, false>,
+      {load_memory<LoadDouble>, nullptr, store_memory<StoreDouble, false>,
        store_memory<StoreDouble, true>},
-      {load_memory<LoadInt16>, store_memory<TruncateInt16, true>, store_memory<StoreInt16, false>,
+      {load_memory<LoadInt16>, nullptr, store_memory<StoreInt16, false>,
        store_memory<StoreInt16, true>, load_memory<LoadDecimal>, load_memory<LoadInt64>,
        store_memory<StoreDecimal, true>, store_memory<StoreInt64, true>},
   };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tests/cpu/flat_machine.h"
+#include "tests/native_cpu/flat_machine.h"
 
 #include <algorithm>
 #include <cstring>

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-#ifndef TESTS_CPU_HOST_CPU_H_
-#define TESTS_CPU_HOST_CPU_H_
+#ifndef TESTS_CPU_COMPARISON_H_
+#define TESTS_CPU_COMPARISON_H_
 
 #include <array>
 #include <cstdint>
 #include <initializer_list>
+#include <memory>
 #include <vector>
 
 #include "absl/types/span.h"
 #include "gnomon/vmm/cpu_state.h"
-#include "tests/cpu/flat_machine.h"
+#include "tests/native_cpu/flat_machine.h"
+#include "tests/native_cpu/host_runner.h"
 #include "tests/scenario/random.h"
 
 // Integer instructions on the processor that runs the test, and in the interpreter: the results
@@ -17,39 +19,19 @@
 
 namespace gnomon::vmm {
 
-/// Tests skip the comparison with the host where this is false.
-#ifdef __x86_64__
-inline constexpr bool kHostIsX86 = true;
-#else
-inline constexpr bool kHostIsX86 = false;
-#endif
-
-/// What an instruction works on. RSP and R15 are not used; RDI points to the middle of `memory`.
+/// What an instruction works on. RDI points to the middle of `memory`.
 struct Registers {
   std::array<uint64_t, 16> gpr{};
   uint64_t flags = 0;  ///< the arithmetic ones
 };
+/// Where that memory is, on the host and in the guest.
+inline constexpr uint64_t kMemory = native::kData;
 inline constexpr unsigned kMemoryBytes = 1024;
-using Memory = std::array<uint8_t, kMemoryBytes>;
-
-/// One instruction, executable by the host.
-class HostCpu {
- public:
-  HostCpu();
-  ~HostCpu();
-  HostCpu(const HostCpu&) = delete;
-  HostCpu& operator=(const HostCpu&) = delete;
-  void load(absl::Span<const uint8_t> instruction);
-  void run(Registers& registers);
-
- private:
-  uint8_t* page_ = nullptr;
-};
 
 /// The interpreter (64-bit code) and the host side by side.
 class Comparison {
  public:
-  Comparison() : machine_(CodeKind::kLong64) {}
+  Comparison();
 
   FlatMachine& machine() { return machine_; }
   /// The instruction that follows calls of `check` execute. It touches memory if `memory`.
@@ -71,8 +53,7 @@ class Comparison {
 
  private:
   FlatMachine machine_;
-  HostCpu host_;
-  alignas(16) Memory host_memory_{};
+  std::unique_ptr<native::HostRunner> host_;  ///< null: this host cannot, and the interpreter runs alone
   std::vector<uint8_t> instruction_;
   bool memory_ = false;
   uint64_t cases_ = 0;
@@ -94,4 +75,4 @@ unsigned scaled(unsigned full);
 
 }  // namespace gnomon::vmm
 
-#endif  // TESTS_CPU_HOST_CPU_H_
+#endif  // TESTS_CPU_COMPARISON_H_

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#ifndef TESTS_CPU_NATIVE_STATE_H_
-#define TESTS_CPU_NATIVE_STATE_H_
+#ifndef TESTS_NATIVE_CPU_STATE_H_
+#define TESTS_NATIVE_CPU_STATE_H_
 
 #include <array>
 #include <cstdint>
@@ -85,4 +85,4 @@ struct Stop {
 
 }  // namespace gnomon::vmm::native
 
-#endif  // TESTS_CPU_NATIVE_STATE_H_
+#endif  // TESTS_NATIVE_CPU_STATE_H_

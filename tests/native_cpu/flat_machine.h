@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#ifndef TESTS_CPU_FLAT_MACHINE_H_
-#define TESTS_CPU_FLAT_MACHINE_H_
+#ifndef TESTS_NATIVE_CPU_FLAT_MACHINE_H_
+#define TESTS_NATIVE_CPU_FLAT_MACHINE_H_
 
 #include <cstdint>
 #include <memory>
@@ -56,4 +56,4 @@ class FlatMachine : public DevicePort {
 
 }  // namespace gnomon::vmm
 
-#endif  // TESTS_CPU_FLAT_MACHINE_H_
+#endif  // TESTS_NATIVE_CPU_FLAT_MACHINE_H_

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tests/cpu_native/host_runner.h"
+#include "tests/native_cpu/host_runner.h"
 
 #if defined(__x86_64__) && defined(__linux__)
 
@@ -282,6 +282,10 @@ void HostRunner::write_bytes(uint64_t address, absl::Span<const uint8_t> bytes) 
   std::memcpy(at(address), bytes.data(), bytes.size());
 }
 
+void HostRunner::read_bytes(uint64_t address, absl::Span<uint8_t> bytes) const {
+  std::memcpy(bytes.data(), at(address), bytes.size());
+}
+
 bool HostRunner::memory_equals(const uint8_t* low3, const uint8_t* stack) const {
   return std::memcmp(at(kData), low3, 3 * kPage) == 0 && std::memcmp(at(kStack), stack, kPage) == 0;
 }
@@ -334,6 +338,7 @@ void HostRunner::load(Mode, absl::Span<const uint8_t>, uint64_t) {}
 bool HostRunner::code_intact(absl::Span<const uint8_t>, uint64_t) const { return true; }
 void HostRunner::write_memory(const Image&) {}
 void HostRunner::write_bytes(uint64_t, absl::Span<const uint8_t>) {}
+void HostRunner::read_bytes(uint64_t, absl::Span<uint8_t>) const {}
 bool HostRunner::memory_equals(const uint8_t*, const uint8_t*) const { return true; }
 void HostRunner::read_memory(Image&) const {}
 Stop HostRunner::run(Mode, State&) { return {}; }

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-#ifndef TESTS_CPU_NATIVE_HOST_RUNNER_H_
-#define TESTS_CPU_NATIVE_HOST_RUNNER_H_
+#ifndef TESTS_NATIVE_CPU_HOST_RUNNER_H_
+#define TESTS_NATIVE_CPU_HOST_RUNNER_H_
 
 #include <cstdint>
 #include <memory>
 #include <string>
 
 #include "absl/types/span.h"
-#include "tests/cpu_native/state.h"
+#include "tests/native_cpu/state.h"
 
 namespace gnomon::vmm::native {
 
@@ -30,6 +30,7 @@ class HostRunner {
   bool code_intact(absl::Span<const uint8_t> code, uint64_t end) const;
   void write_memory(const Image& image);
   void write_bytes(uint64_t address, absl::Span<const uint8_t> bytes);
+  void read_bytes(uint64_t address, absl::Span<uint8_t> bytes) const;
   bool memory_equals(const uint8_t* low3, const uint8_t* stack) const;
   void read_memory(Image& image) const;
   /// From state.rip until the end or a fault.
@@ -41,4 +42,4 @@ class HostRunner {
 
 }  // namespace gnomon::vmm::native
 
-#endif  // TESTS_CPU_NATIVE_HOST_RUNNER_H_
+#endif  // TESTS_NATIVE_CPU_HOST_RUNNER_H_

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tests/cpu/host_cpu.h"
+#include "tests/cpu/comparison.h"
 
 #include <gtest/gtest.h>
-#include <sys/mman.h>
 
 #include <algorithm>
-#include <cstddef>
 #include <cstdlib>
 #include <cstring>
 #include <string>
@@ -17,9 +15,6 @@
 namespace gnomon::vmm {
 namespace {
 
-constexpr size_t kPage = 4096;
-constexpr unsigned kUsed[] = {kRax, kRcx, kRdx, kRbx, kRbp, kRsi, kRdi,
-                              kR8,  kR9,  kR10, kR11, kR12, kR13, kR14};
 constexpr unsigned kMiddle = kMemoryBytes / 2;
 constexpr uint64_t kUnmapped = FlatMachine::kRamBytes + 0x100000;
 
@@ -27,13 +22,6 @@ constexpr uint64_t kUnmapped = FlatMachine::kRamBytes + 0x100000;
 void append(std::vector<uint8_t>& to, absl::Span<const uint8_t> bytes) {
   to.reserve(to.size() + bytes.size());
   for (const uint8_t b : bytes) to.push_back(b);
-}
-
-// MOV between a register and [R15 + offset].
-void move(std::vector<uint8_t>& code, uint8_t opcode, unsigned reg, unsigned offset) {
-  append(code, {static_cast<uint8_t>(0x49 | (reg >= 8 ? 4 : 0)), opcode,
-                static_cast<uint8_t>(0x87 | (reg & 7) << 3), static_cast<uint8_t>(offset),
-                static_cast<uint8_t>(offset >> 8), 0, 0});
 }
 
 std::string hex(absl::Span<const uint8_t> bytes) {
@@ -47,74 +35,34 @@ std::string described(const Registers& r) {
   return text;
 }
 
+using Memory = std::array<uint8_t, kMemoryBytes>;
+
+// What is in memory: registers that the instruction does not use.
+Memory memory_of(const Registers& in) {
+  Memory memory;
+  for (unsigned i = 0; i < kMemoryBytes; i += 8) std::memcpy(&memory[i], &in.gpr[i / 8 % 4 + kR8], 8);
+  return memory;
+}
+
 }  // namespace
 
-HostCpu::HostCpu() {
-  void* const at =
-      mmap(nullptr, kPage, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (at != MAP_FAILED) page_ = static_cast<uint8_t*>(at);
-}
-HostCpu::~HostCpu() {
-  if (page_ != nullptr) munmap(page_, kPage);
-}
-
-void HostCpu::load(absl::Span<const uint8_t> instruction) {
-  ASSERT_NE(page_, nullptr) << "no executable memory";
-  // push rbx, rbp, r12 to r15; mov r15, rdi; push [r15 + flags]; popfq
-  std::vector<uint8_t> code = {0x53,
-                               0x55,
-                               0x41,
-                               0x54,
-                               0x41,
-                               0x55,
-                               0x41,
-                               0x56,
-                               0x41,
-                               0x57,
-                               0x49,
-                               0x89,
-                               0xff,
-                               0x41,
-                               0xff,
-                               0xb7,
-                               offsetof(Registers, flags),
-                               0,
-                               0,
-                               0,
-                               0x9d};
-  for (const unsigned r : kUsed) move(code, 0x8b, r, 8 * r);
-  append(code, instruction);
-  for (const unsigned r : kUsed) move(code, 0x89, r, 8 * r);
-  // pushfq; pop [r15 + flags]; cld; pop r15 to r12, rbp, rbx; ret
-  const uint8_t end[] = {0x9c, 0x41, 0x8f, 0x87, offsetof(Registers, flags),
-                         0,    0,    0,    0xfc, 0x41,
-                         0x5f, 0x41, 0x5e, 0x41, 0x5d,
-                         0x41, 0x5c, 0x5d, 0x5b, 0xc3};
-  append(code, end);
-  std::copy(code.begin(), code.end(), page_);
-}
-
-void HostCpu::run(Registers& registers) {
-  registers.flags |= flag::kOne | flag::kIF;
-  reinterpret_cast<void (*)(Registers*)>(page_)(&registers);
-  registers.flags &= flag::kArithmetic | flag::kDF;
+Comparison::Comparison() : machine_(CodeKind::kLong64) {
+  std::string why;
+  host_ = native::HostRunner::create(why);
 }
 
 void Comparison::load(absl::Span<const uint8_t> instruction, bool memory) {
   instruction_.assign(instruction.begin(), instruction.end());
   memory_ = memory;
   machine_.load(instruction_);
-  if (kHostIsX86) host_.load(instruction_);
+  if (host_ != nullptr) host_->load(native::Mode::k64, instruction_, native::kCode + instruction_.size());
 }
 
 Registers Comparison::run(const Registers& in) {
   Cpu& cpu = machine_.cpu();
   std::copy(in.gpr.begin(), in.gpr.end(), cpu.gpr.begin());
-  cpu.gpr[kRdi] = FlatMachine::kData + kMiddle;
-  if (memory_) {
-    uint8_t* const at = machine_.ram(FlatMachine::kData);
-    for (unsigned i = 0; i < kMemoryBytes; i += 8) std::memcpy(at + i, &in.gpr[i / 8 % 4 + kR8], 8);
-  }
+  cpu.gpr[kRdi] = kMemory + kMiddle;
+  if (memory_) std::memcpy(machine_.ram(kMemory), memory_of(in).data(), kMemoryBytes);
   cpu.flags.set(in.flags);
   cpu.rip = FlatMachine::kCode;
   machine_.run(1);
@@ -129,20 +77,21 @@ bool Comparison::check(const Registers& in, uint64_t mask) {
   const Registers out = run(in);
   EXPECT_EQ(machine_.cpu().exit.reason, ExitReason::kBudget) << hex(instruction_);
   EXPECT_EQ(machine_.cpu().rip, FlatMachine::kCode + instruction_.size()) << hex(instruction_);
-  if (!kHostIsX86) return true;
-  Registers host = in;
-  const auto at = reinterpret_cast<uintptr_t>(host_memory_.data());
-  host.gpr[kRdi] = at + kMiddle;
+  if (host_ == nullptr) return true;
+  native::State state;
+  state.gpr = in.gpr;
+  state.gpr[kRdi] = kMemory + kMiddle;
+  state.rflags = in.flags;
+  state.rip = native::kCode;
+  if (memory_) host_->write_bytes(kMemory, memory_of(in));
+  EXPECT_EQ(host_->run(native::Mode::k64, state).vector, native::Stop::kEnd) << hex(instruction_);
+  const Registers host = {state.gpr, state.rflags & flag::kArithmetic};
+  bool same = ((host.flags ^ out.flags) & mask) == 0 && host.gpr == out.gpr;
   if (memory_) {
-    for (unsigned i = 0; i < kMemoryBytes; i += 8)
-      std::memcpy(&host_memory_[i], &in.gpr[i / 8 % 4 + kR8], 8);
+    Memory bytes;
+    host_->read_bytes(kMemory, absl::MakeSpan(bytes));
+    same = same && std::memcmp(machine_.ram(kMemory), bytes.data(), kMemoryBytes) == 0;
   }
-  host_.run(host);
-  host.gpr[kRdi] += FlatMachine::kData - at;
-  bool same = ((host.flags ^ out.flags) & mask & flag::kArithmetic) == 0 && host.gpr == out.gpr;
-  if (memory_)
-    same = same &&
-           std::memcmp(machine_.ram(FlatMachine::kData), host_memory_.data(), kMemoryBytes) == 0;
   EXPECT_TRUE(same) << hex(instruction_) << "\n  in:   " << described(in)
                     << "\n  host: " << described(host) << "\n  here: " << described(out);
   return same;
