@@ -7,7 +7,8 @@
 #include "tests/native_cpu/flat_machine.h"
 #include "tests/scenario/random.h"
 
-// Near branches: where they go, what they push, what they count, and that a forbidden target changes nothing.
+// Near branches: where they go, what they push, what they count, and that a forbidden target
+// changes nothing.
 
 namespace gnomon::vmm {
 namespace {
@@ -17,7 +18,8 @@ constexpr CodeKind kKinds[] = {CodeKind::kReal16, CodeKind::kFlat32, CodeKind::k
 
 uint64_t code_start(CodeKind kind) { return kind == CodeKind::kReal16 ? 0 : FlatMachine::kCode; }
 
-// Code at the start, undefined instructions everywhere else within 64 KiB: whatever the branch reaches stops there.
+// Code at the start, undefined instructions everywhere else within 64 KiB: whatever the branch
+// reaches stops there.
 void load(FlatMachine& m, CodeKind kind, const Bytes& code, uint64_t at = 0) {
   Bytes all(0x10000);
   for (size_t i = 0; i < all.size(); ++i) all[i] = i % 2 == 0 ? 0x0f : 0x0b;
@@ -32,7 +34,8 @@ void append(Bytes& to, uint64_t value, unsigned bytes) {
 
 // The manual's table, from RFLAGS.
 bool naive_condition(unsigned code, uint64_t f) {
-  const bool cf = f & flag::kCF, zf = f & flag::kZF, sf = f & flag::kSF, of = f & flag::kOF, pf = f & flag::kPF;
+  const bool cf = f & flag::kCF, zf = f & flag::kZF, sf = f & flag::kSF, of = f & flag::kOF,
+             pf = f & flag::kPF;
   const bool values[] = {of, cf, zf, cf || zf, sf, pf, sf != of, zf || sf != of};
   return values[code / 2] != (code % 2 == 1);
 }
@@ -188,11 +191,13 @@ void expect_refused(FlatMachine& m, const std::string& what) {
   EXPECT_TRUE(m.cpu().exit.fault.has_error) << what;
   EXPECT_EQ(m.cpu().snapshot(), before) << what;
   EXPECT_EQ(m.cpu().instructions, 0u) << what;
-  EXPECT_EQ(std::vector<uint8_t>(m.ram(FlatMachine::kStack - 64), m.ram(FlatMachine::kStack)), stack);
+  EXPECT_EQ(std::vector<uint8_t>(m.ram(FlatMachine::kStack - 64), m.ram(FlatMachine::kStack)),
+            stack);
 }
 
 TEST(Branch, TargetsThatAreNotCanonicalAreRefused) {
-  for (const Bytes& code : {Bytes{0xff, 0xe3}, Bytes{0xff, 0xd3}, Bytes{0xff, 0x27}, Bytes{0xff, 0x17}, Bytes{0xc3}}) {
+  for (const Bytes& code :
+       {Bytes{0xff, 0xe3}, Bytes{0xff, 0xd3}, Bytes{0xff, 0x27}, Bytes{0xff, 0x17}, Bytes{0xc3}}) {
     FlatMachine m(CodeKind::kLong64);
     load(m, CodeKind::kLong64, code);
     const uint64_t bad = 0x8000'0000'0000;
@@ -206,9 +211,9 @@ TEST(Branch, TargetsThatAreNotCanonicalAreRefused) {
 
 TEST(Branch, TargetsBeyondTheCodeSegmentAreRefused) {
   // jmp, call: rel32 by operand-size prefix in real mode; jmp and call ecx; loop is within.
-  for (const Bytes& code : {Bytes{0x66, 0xe9, 0, 0, 1, 0}, Bytes{0x66, 0xe8, 0, 0, 1, 0},
-                            Bytes{0x66, 0xff, 0xe1}, Bytes{0x66, 0xff, 0xd1}, Bytes{0x66, 0xc3},
-                            Bytes{0x66, 0x0f, 0x84, 0, 0, 1, 0}}) {
+  for (const Bytes& code :
+       {Bytes{0x66, 0xe9, 0, 0, 1, 0}, Bytes{0x66, 0xe8, 0, 0, 1, 0}, Bytes{0x66, 0xff, 0xe1},
+        Bytes{0x66, 0xff, 0xd1}, Bytes{0x66, 0xc3}, Bytes{0x66, 0x0f, 0x84, 0, 0, 1, 0}}) {
     FlatMachine m(CodeKind::kReal16);
     load(m, CodeKind::kReal16, code);
     m.cpu().gpr[kRcx] = 0x1'2340;
@@ -239,8 +244,8 @@ TEST(Branch, ACallThatCannotPushChangesNothing) {
 }
 
 TEST(Branch, FarOnesGoToTheVmm) {
-  for (const Bytes& code : {Bytes{0xea, 0, 0, 0, 0}, Bytes{0x9a, 0, 0, 0, 0}, Bytes{0xcb}, Bytes{0xca, 4, 0},
-                            Bytes{0xff, 0x2f}, Bytes{0xff, 0x1f}}) {
+  for (const Bytes& code : {Bytes{0xea, 0, 0, 0, 0}, Bytes{0x9a, 0, 0, 0, 0}, Bytes{0xcb},
+                            Bytes{0xca, 4, 0}, Bytes{0xff, 0x2f}, Bytes{0xff, 0x1f}}) {
     FlatMachine m(CodeKind::kReal16);
     load(m, CodeKind::kReal16, code);
     EXPECT_EQ(m.run(10), ExitReason::kInstruction) << int{code[0]};

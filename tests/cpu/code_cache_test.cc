@@ -5,14 +5,16 @@
 
 #include "tests/native_cpu/flat_machine.h"
 
-// Decoded code is never older than the code, however blocks are linked; and a budget ends where it says.
+// Decoded code is never older than the code, however blocks are linked; and a budget ends where it
+// says.
 
 namespace gnomon::vmm {
 namespace {
 
 using Bytes = std::vector<uint8_t>;
 
-// Sums 1 to 200 by way of calls, a jump, a loop and a repeated store; then an undefined instruction.
+// Sums 1 to 200 by way of calls, a jump, a loop and a repeated store; then an undefined
+// instruction.
 const Bytes kProgram = {
     0x31, 0xc0,                    // xor eax, eax
     0xb9, 0xc8, 0x00, 0x00, 0x00,  // mov ecx, 200
@@ -22,8 +24,7 @@ const Bytes kProgram = {
     0xbf, 0x00, 0x00, 0x20, 0x00,  // mov edi, 0x200000
     0xf3, 0xaa,                    // rep stosb
     0xeb, 0x06,                    // jmp end
-    0x90,
-    0x01, 0xc8,                    // add_one (29): add eax, ecx
+    0x90, 0x01, 0xc8,              // add_one (29): add eax, ecx
     0x74, 0x00,                    // jz next
     0xc3,                          // ret
     0x0f, 0x0b,                    // end (34)
@@ -64,9 +65,9 @@ TEST(CodeCache, CodeThatOverwritesItselfAheadRunsWhatItWrote) {
 TEST(CodeCache, ALinkedTargetThatChangesIsNoticed) {
   FlatMachine m(CodeKind::kLong64);
   // again: add eax, 1; dec ecx... as `loop`: the body's immediate grows while it runs.
-  m.load(Bytes{0xfe, 0x03,              // again: inc byte [rbx]
-               0xeb, 0x00,              // jmp next
-               0x83, 0xc0, 0x00,        // next: add eax, imm
+  m.load(Bytes{0xfe, 0x03,                // again: inc byte [rbx]
+               0xeb, 0x00,                // jmp next
+               0x83, 0xc0, 0x00,          // next: add eax, imm
                0xe2, 0xf7, 0x0f, 0x0b});  // loop again; ud2
   m.cpu().gpr[kRbx] = FlatMachine::kCode + 6;
   m.cpu().gpr[kRcx] = 20;
@@ -78,7 +79,8 @@ TEST(CodeCache, ALinkedTargetThatChangesIsNoticed) {
 TEST(CodeCache, AnInstructionAcrossPagesFollowsItsSecondPage) {
   FlatMachine m(CodeKind::kLong64);
   const uint64_t at = FlatMachine::kCode + 0xffe;
-  const uint8_t code[] = {0x83, 0xc0, 0x01, 0x0f, 0x0b};  // add eax, 1: its immediate in the next page
+  const uint8_t code[] = {0x83, 0xc0, 0x01, 0x0f,
+                          0x0b};  // add eax, 1: its immediate in the next page
   std::memcpy(m.ram(at), code, sizeof code);
   for (const uint8_t value : {1, 7}) {
     m.code().code_written(m.ram(at + 2), 1);
@@ -90,7 +92,8 @@ TEST(CodeCache, AnInstructionAcrossPagesFollowsItsSecondPage) {
   }
 }
 
-// rep stosb, of which F3 is the last byte of a page: it overwrites its second byte, and becomes `pause`.
+// rep stosb, of which F3 is the last byte of a page: it overwrites its second byte, and becomes
+// `pause`.
 TEST(CodeCache, ARepeatedInstructionAcrossPagesThatOverwritesItselfEnds) {
   const uint64_t at = FlatMachine::kCode + 0xfff;
   std::vector<CpuState> ends;
@@ -145,19 +148,21 @@ TEST(CodeCache, ChangesByWayOfAnotherMappingAreSeen) {
   EXPECT_EQ(m.cpu().gpr[kRax], 21u);
 }
 
-// What a device gives for INS the VMM stores by way of MemoryPath, between runs of the processor: in the middle of REP INS the
-// instruction itself may change, or what follows it.
+// What a device gives for INS the VMM stores by way of MemoryPath, between runs of the processor:
+// in the middle of REP INS the instruction itself may change, or what follows it.
 TEST(CodeCache, DataOfADeviceThatBecomesCodeRuns) {
   for (const uint64_t where : {1u, 2u, 3u, 4u}) {
     FlatMachine m(CodeKind::kFlat32);
     Cpu& cpu = m.cpu();
-    m.load(Bytes{0x49, 0xf3, 0x6c, 0x41, 0x41, 0x0f, 0x0b});  // dec ecx; rep insb; inc ecx; inc ecx; ud2
+    m.load(Bytes{0x49, 0xf3, 0x6c, 0x41, 0x41, 0x0f,
+                 0x0b});  // dec ecx; rep insb; inc ecx; inc ecx; ud2
     cpu.gpr[kRcx] = 5;
     ASSERT_EQ(m.run(10), ExitReason::kInstruction);
     ASSERT_EQ(cpu.rip, FlatMachine::kCode + 1);
     for (const uint8_t byte : {0x40, 0x43, 0x40}) {  // inc eax; inc ebx
       cpu.gpr[kRax] = cpu.gpr[kRbx] = 0;
-      ASSERT_TRUE(cpu.memory.store_bytes(FlatMachine::kCode + where, &byte, 1, Privilege::kSupervisor));
+      ASSERT_TRUE(
+          cpu.memory.store_bytes(FlatMachine::kCode + where, &byte, 1, Privilege::kSupervisor));
       cpu.rip = FlatMachine::kCode + where;
       EXPECT_EQ(m.run(1), ExitReason::kBudget);
       EXPECT_EQ(cpu.gpr[kRax], byte == 0x40 ? 1u : 0u) << where;
@@ -170,7 +175,8 @@ TEST(CodeCache, BeginsAnewWhenItIsFull) {
   FlatMachine m(CodeKind::kLong64);
   // More ops than fit, in one run: inc eax, over and over.
   constexpr uint64_t kTurns = CodeCache::kMaxOps * 5 / 4;
-  for (uint64_t i = 0; i < kTurns; ++i) std::memcpy(m.ram(FlatMachine::kCode + 2 * i), "\xff\xc0", 2);
+  for (uint64_t i = 0; i < kTurns; ++i)
+    std::memcpy(m.ram(FlatMachine::kCode + 2 * i), "\xff\xc0", 2);
   const uint64_t generation = m.code().generation();
   m.cpu().rip = FlatMachine::kCode;
   EXPECT_EQ(m.run(kTurns), ExitReason::kBudget);
@@ -187,10 +193,10 @@ TEST(CodeCache, BeginsAnewWhenItIsFull) {
 // A link to a block that is decoded again and again, and from one that is.
 TEST(CodeCache, LinksFollowTheirTargets) {
   FlatMachine m(CodeKind::kLong64);
-  m.load(Bytes{0x01, 0xf2,               // again: add edx, esi
-               0x74, 0x00,               // jz next
-               0x83, 0xc0, 0x01,         // next: add eax, 1
-               0xff, 0xc9, 0x75, 0xf5,   // dec ecx; jnz again
+  m.load(Bytes{0x01, 0xf2,              // again: add edx, esi
+               0x74, 0x00,              // jz next
+               0x83, 0xc0, 0x01,        // next: add eax, 1
+               0xff, 0xc9, 0x75, 0xf5,  // dec ecx; jnz again
                0x0f, 0x0b});
   for (unsigned turn = 1; turn < 200; ++turn) {
     const auto value = static_cast<uint8_t>(turn % 100);

@@ -40,7 +40,8 @@ using Memory = std::array<uint8_t, kMemoryBytes>;
 // What is in memory: registers that the instruction does not use.
 Memory memory_of(const Registers& in) {
   Memory memory;
-  for (unsigned i = 0; i < kMemoryBytes; i += 8) std::memcpy(&memory[i], &in.gpr[i / 8 % 4 + kR8], 8);
+  for (unsigned i = 0; i < kMemoryBytes; i += 8)
+    std::memcpy(&memory[i], &in.gpr[i / 8 % 4 + kR8], 8);
   return memory;
 }
 
@@ -55,7 +56,8 @@ void Comparison::load(absl::Span<const uint8_t> instruction, bool memory) {
   instruction_.assign(instruction.begin(), instruction.end());
   memory_ = memory;
   machine_.load(instruction_);
-  if (host_ != nullptr) host_->load(native::Mode::k64, instruction_, native::kCode + instruction_.size());
+  if (host_ != nullptr)
+    host_->load(native::Mode::k64, instruction_, native::kCode + instruction_.size());
 }
 
 Registers Comparison::run(const Registers& in) {

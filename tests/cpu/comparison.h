@@ -53,7 +53,8 @@ class Comparison {
 
  private:
   FlatMachine machine_;
-  std::unique_ptr<native::HostRunner> host_;  ///< null: this host cannot, and the interpreter runs alone
+  std::unique_ptr<native::HostRunner>
+      host_;  ///< null: this host cannot, and the interpreter runs alone
   std::vector<uint8_t> instruction_;
   bool memory_ = false;
   uint64_t cases_ = 0;

@@ -54,9 +54,11 @@ TEST(Decode, MoreThan15BytesRaiseGeneralProtection) {
 
 TEST(Decode, WhatCpuidDoesNotOfferIsUndefined) {
   const std::vector<uint8_t> codes[] = {
-      {0x0f, 0x38, 0xf0, 0x07},        // MOVBE
-      {0xf2, 0x0f, 0xf0, 0x07},        // LDDQU
-      {0xdb, 0x0f}, {0xdd, 0x0f}, {0xdf, 0x0f},  // FISTTP
+      {0x0f, 0x38, 0xf0, 0x07},  // MOVBE
+      {0xf2, 0x0f, 0xf0, 0x07},  // LDDQU
+      {0xdb, 0x0f},
+      {0xdd, 0x0f},
+      {0xdf, 0x0f},                    // FISTTP
       {0xf3, 0x0f, 0x12, 0xc1},        // MOVSLDUP
       {0x66, 0x0f, 0x38, 0x00, 0xc1},  // PSHUFB
       {0xf2, 0x0f, 0x38, 0xf0, 0xc1},  // CRC32
@@ -67,7 +69,8 @@ TEST(Decode, WhatCpuidDoesNotOfferIsUndefined) {
       {0xf2, 0x0f, 0x79, 0xc1},        // INSERTQ
   };
   for (const auto& code : codes) {
-    EXPECT_EQ(unsigned{fault_of(CodeKind::kLong64, code).vector}, unsigned{kInvalidOpcode}) << unsigned{code[1]};
+    EXPECT_EQ(unsigned{fault_of(CodeKind::kLong64, code).vector}, unsigned{kInvalidOpcode})
+        << unsigned{code[1]};
   }
 }
 
@@ -85,7 +88,8 @@ TEST(Decode, LockIsForStoresToMemoryAlone) {
       {0xf0, 0xfa},              // lock cli
   };
   for (const auto& code : codes) {
-    EXPECT_EQ(unsigned{fault_of(CodeKind::kLong64, code).vector}, unsigned{kInvalidOpcode}) << unsigned{code[1]};
+    EXPECT_EQ(unsigned{fault_of(CodeKind::kLong64, code).vector}, unsigned{kInvalidOpcode})
+        << unsigned{code[1]};
   }
 }
 

@@ -14,7 +14,8 @@ constexpr size_t kImage = 32;  // in UnitState::memory: aligned to 16
 UnitState random_state(scenario::Random& random) {
   UnitState s;
   for (size_t i = 0; i < s.fx.size(); i += 8) s.put(i, random.next());
-  const auto control = static_cast<uint16_t>((random.next() & 0x1f3f) | 0x7f);  // masked: nothing is pending
+  const auto control =
+      static_cast<uint16_t>((random.next() & 0x1f3f) | 0x7f);  // masked: nothing is pending
   s.put(0, control);
   s.put(2, static_cast<uint16_t>(random.next() & 0x7f7f));
   s.put<uint8_t>(5, 0);
@@ -32,7 +33,8 @@ UnitState random_state(scenario::Random& random) {
   return s;
 }
 
-// Bytes of the image that the processor may leave as they are, or that say where the last instruction was.
+// Bytes of the image that the processor may leave as they are, or that say where the last
+// instruction was.
 bool compared(const std::vector<std::pair<size_t, size_t>>& ignored, size_t at) {
   for (const auto& [from, to] : ignored) {
     if (at >= from && at < to) return false;
@@ -63,7 +65,8 @@ void compare(const std::vector<uint8_t>& code, size_t bytes, uint64_t seed,
 }
 
 TEST(Fxsave, ImagesAreTheHosts) {
-  // The opcode and pointers of the last instruction, and the mask of MXCSR, which follows the model.
+  // The opcode and pointers of the last instruction, and the mask of MXCSR, which follows the
+  // model.
   const std::vector<std::pair<size_t, size_t>> last = {{6, 24}, {28, 32}};
   compare({0x48, 0x0f, 0xae, 0x46, kImage}, 512, 1, last);
   compare({0x0f, 0xae, 0x46, kImage}, 512, 2, last);

@@ -7,7 +7,8 @@
 
 #include "tests/native_cpu/flat_machine.h"
 
-// Accesses at the edges of what there is: the end of canonical space, displacements of all lengths, and SMAP.
+// Accesses at the edges of what there is: the end of canonical space, displacements of all lengths,
+// and SMAP.
 
 namespace gnomon::vmm {
 namespace {
@@ -58,13 +59,15 @@ TEST(MemoryPath, AnAccessAcrossTheEndOfCanonicalSpaceIsNoPageFault) {
       EXPECT_EQ(f.error, 0u);
     }
     // The last bytes that are there raise the page fault, of what is not mapped.
-    EXPECT_EQ(unsigned{fault_of(c.code, kCanonicalEnd - c.bytes).vector}, unsigned{kPageFault}) << unsigned{c.code[0]};
+    EXPECT_EQ(unsigned{fault_of(c.code, kCanonicalEnd - c.bytes).vector}, unsigned{kPageFault})
+        << unsigned{c.code[0]};
   }
 }
 
 TEST(MemoryPath, DisplacementsCloseTo2To31CountFromTheInstruction) {
   const int64_t kMost = 0x7fff'ffff;
-  for (const int64_t disp : {kMost, kMost - 1, kMost - 4095, kMost - 4096, kMost - 4097, -kMost - 1, -kMost, int64_t{0x1000}}) {
+  for (const int64_t disp : {kMost, kMost - 1, kMost - 4095, kMost - 4096, kMost - 4097, -kMost - 1,
+                             -kMost, int64_t{0x1000}}) {
     for (const unsigned before : {0u, 1u, 50u}) {
       for (const bool crosses : {false, true}) {
         FlatMachine m(CodeKind::kLong64);
@@ -82,7 +85,8 @@ TEST(MemoryPath, DisplacementsCloseTo2To31CountFromTheInstruction) {
         for (size_t i = 0; i < code.size(); ++i) *m.ram(start + i) = code[i];
         m.cpu().rip = start;
         EXPECT_EQ(m.run(before + 1), ExitReason::kBudget);
-        EXPECT_EQ(m.cpu().gpr[kRax], lea_end + static_cast<uint64_t>(disp)) << disp << " " << before;
+        EXPECT_EQ(m.cpu().gpr[kRax], lea_end + static_cast<uint64_t>(disp))
+            << disp << " " << before;
         const ExitReason why = m.run(1);
         if (disp == 0x1000) {
           EXPECT_EQ(why, ExitReason::kBudget);
@@ -101,7 +105,8 @@ TEST(MemoryPath, ChangesOfAcForgetNothing) {
   Cpu& cpu = m.cpu();
   const Controls c = cpu.controls();
   ASSERT_TRUE(cpu.memory.write_controls(c.cr0, c.cr4 | cr4::kSMAP, c.efer));
-  // The code's own page must not be the user's for the supervisor to run it, which SMEP would ask; SMAP does not.
+  // The code's own page must not be the user's for the supervisor to run it, which SMEP would ask;
+  // SMAP does not.
   m.load(Bytes{0x8b, 0x07, 0x89, 0x07});  // mov eax, [rdi]; mov [rdi], eax
   cpu.gpr[kRdi] = FlatMachine::kData;
   const auto run = [&](bool ac) {
@@ -161,7 +166,9 @@ class RefusingBackend final : public Backend {
   void before_p2m_change(Gpa, uint64_t, Change) override {}
 
  private:
-  uint8_t* host(Gpa at) { return p2m_.host().at<uint8_t>(p2m_.lookup(at).frame()) + at.value() % 4096; }
+  uint8_t* host(Gpa at) {
+    return p2m_.host().at<uint8_t>(p2m_.lookup(at).frame()) + at.value() % 4096;
+  }
   P2m& p2m_;
   Counters counters_;
 };
@@ -185,10 +192,14 @@ TEST(MemoryPath, AStoreThatIsRefusedInPartChangesNothing) {
   code.attach(cpu.memory);
   Interp interp(code);
   CpuState s;
-  for (Segment& g : s.segments) g = {8, seg::kP | seg::kS | seg::kWritable | seg::kDB | seg::kG, 0xffff'ffff, 0};
-  s.segments[kCs] = {16, seg::kP | seg::kS | seg::kCode | seg::kReadable | seg::kDB | seg::kG, 0xffff'ffff, 0};
+  for (Segment& g : s.segments)
+    g = {8, seg::kP | seg::kS | seg::kWritable | seg::kDB | seg::kG, 0xffff'ffff, 0};
+  s.segments[kCs] = {16, seg::kP | seg::kS | seg::kCode | seg::kReadable | seg::kDB | seg::kG,
+                     0xffff'ffff, 0};
   ASSERT_TRUE(mmu.write_controls(cr0::kPE | 0x10, 0x600, 0));
-  const auto frame = [&](uint64_t at) { return p2m.host().at<uint8_t>(p2m.lookup(Gpa(at)).frame()); };
+  const auto frame = [&](uint64_t at) {
+    return p2m.host().at<uint8_t>(p2m.lookup(Gpa(at)).frame());
+  };
   const struct {
     Bytes code;
     unsigned bytes;

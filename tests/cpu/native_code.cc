@@ -106,7 +106,8 @@ std::string difference(const UnitState& host, const UnitState& guest) {
   }
   for (size_t i = 0; i < host.memory.size(); ++i) {
     if (host.memory[i] == guest.memory[i]) continue;
-    absl::StrAppendFormat(&text, "memory at %d host %02x guest %02x\n", i, host.memory[i], guest.memory[i]);
+    absl::StrAppendFormat(&text, "memory at %d host %02x guest %02x\n", i, host.memory[i],
+                          guest.memory[i]);
     break;
   }
   return text;

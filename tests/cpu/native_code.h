@@ -15,8 +15,9 @@
 
 namespace gnomon::vmm {
 
-/// What an instruction of the vector units and the x87 may read and write: FXSAVE's image (64-bit form), general registers, flags, and
-/// bytes in memory. In the code under test RSI points to `memory`; RAX, RCX, RDX and RDI are in `gpr`.
+/// What an instruction of the vector units and the x87 may read and write: FXSAVE's image (64-bit
+/// form), general registers, flags, and bytes in memory. In the code under test RSI points to
+/// `memory`; RAX, RCX, RDX and RDI are in `gpr`.
 struct alignas(64) UnitState {
   std::array<uint8_t, 512> fx{};
   std::array<uint8_t, 576> memory{};
@@ -51,7 +52,8 @@ class NativeCode {
   std::unique_ptr<native::HostRunner> host_;
 };
 
-/// The same in a guest: `state` before, and after. What stopped it, if not the end of the instruction.
+/// The same in a guest: `state` before, and after. What stopped it, if not the end of the
+/// instruction.
 class GuestCode {
  public:
   GuestCode() : machine_(CodeKind::kLong64) {}

@@ -10,7 +10,8 @@
 #include "tests/native_cpu/flat_machine.h"
 #include "tests/scenario/random.h"
 
-// RCPPS and relatives: the nearest number, on every host; and no further from the host's own than the manual allows.
+// RCPPS and relatives: the nearest number, on every host; and no further from the host's own than
+// the manual allows.
 
 namespace gnomon::vmm {
 namespace {
@@ -20,7 +21,8 @@ constexpr double kAllowed = 1.5 / 4096;
 float number(uint32_t bits) { return std::bit_cast<float>(bits); }
 bool is_denormal_or_zero(uint32_t x) { return (x & 0x7f80'0000) == 0; }
 
-// What is meant, by way of double precision: its quotients and roots are rounded to single precision without a second error.
+// What is meant, by way of double precision: its quotients and roots are rounded to single
+// precision without a second error.
 uint32_t expected(uint32_t x, bool root) {
   if (std::isnan(number(x))) return x | 0x0040'0000;
   if (is_denormal_or_zero(x)) return (x & 0x8000'0000) | 0x7f80'0000;
@@ -33,7 +35,8 @@ uint32_t expected(uint32_t x, bool root) {
 std::vector<uint32_t> numbers() {
   std::vector<uint32_t> all;
   for (uint32_t exponent = 0; exponent < 256; ++exponent) {
-    for (const uint32_t significand : {0u, 1u, 2u, 0x3fffffu, 0x400000u, 0x400001u, 0x7ffffeu, 0x7fffffu}) {
+    for (const uint32_t significand :
+         {0u, 1u, 2u, 0x3fffffu, 0x400000u, 0x400001u, 0x7ffffeu, 0x7fffffu}) {
       for (const uint32_t sign : {0u, 1u}) all.push_back(sign << 31 | exponent << 23 | significand);
     }
   }
@@ -63,11 +66,13 @@ TEST(Reciprocal, TheHostsIsNoFurtherThanTheManualAllows) {
   for (const uint32_t x : numbers()) {
     for (const bool root : {false, true}) {
       const uint32_t here = root ? reciprocal_root(x) : reciprocal(x);
-      const auto host = std::bit_cast<uint32_t>(root ? host_root(number(x)) : host_reciprocal(number(x)));
+      const auto host =
+          std::bit_cast<uint32_t>(root ? host_root(number(x)) : host_reciprocal(number(x)));
       // From 2^126 on a processor may make a result that is barely not denormal.
       const uint32_t exponent = x & 0x7f80'0000;
       if (!root && exponent >= 0x7e80'0000 && exponent != 0x7f80'0000) continue;
-      const bool special = std::isnan(number(here)) || std::isinf(number(here)) || number(here) == 0;
+      const bool special =
+          std::isnan(number(here)) || std::isinf(number(here)) || number(here) == 0;
       if (!special) {
         ASSERT_LE(std::abs(double{number(host)} / number(here) - 1), 2 * kAllowed) << std::hex << x;
       } else {
@@ -97,7 +102,8 @@ TEST(Reciprocal, InstructionsChangeWhatTheyNameAlone) {
     const bool single = code[0] == 0xf3;
     const bool root = code[single ? 2 : 1] == 0x52;
     std::array<uint32_t, 4> wanted = {0x2222'2222, 0x1111'1111, 0x4444'4444, 0x3333'3333};
-    for (unsigned i = 0; i < (single ? 1u : 4u); ++i) wanted[i] = root ? reciprocal_root(source[i]) : reciprocal(source[i]);
+    for (unsigned i = 0; i < (single ? 1u : 4u); ++i)
+      wanted[i] = root ? reciprocal_root(source[i]) : reciprocal(source[i]);
     std::array<uint32_t, 4> got;
     std::memcpy(got.data(), cpu.state.xmm[0].q.data(), 16);
     EXPECT_EQ(got, wanted);

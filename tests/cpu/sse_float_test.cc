@@ -3,8 +3,8 @@
 
 #include <vector>
 
-#include "tests/native_cpu/flat_machine.h"
 #include "tests/cpu/sse_native.h"
+#include "tests/native_cpu/flat_machine.h"
 
 namespace gnomon::vmm {
 namespace {
@@ -14,7 +14,8 @@ using O = SseOpcode;
 std::vector<O> arithmetic() {
   std::vector<O> all;
   for (const uint8_t prefix : {0, 0x66, 0xf2, 0xf3}) {
-    for (const uint8_t opcode : {0x51, 0x58, 0x59, 0x5a, 0x5c, 0x5d, 0x5e, 0x5f}) all.push_back({prefix, opcode});
+    for (const uint8_t opcode : {0x51, 0x58, 0x59, 0x5a, 0x5c, 0x5d, 0x5e, 0x5f})
+      all.push_back({prefix, opcode});
     all.push_back({prefix, 0xc2, O::kBoth, true});
   }
   for (const uint8_t prefix : {0, 0x66}) {
@@ -67,19 +68,20 @@ Divided divide(uint64_t a, uint64_t b, uint32_t control, bool wanted = true) {
 }
 
 TEST(SseFloat, UnmaskedExceptionsAreRaisedAndChangeOnlyMxcsr) {
-  constexpr uint64_t kOne = 0x3f80'0000, kTiny = 0x0080'0000, kTwo = 0x4000'0000, kHuge = 0x7f7f'ffff;
+  constexpr uint64_t kOne = 0x3f80'0000, kTiny = 0x0080'0000, kTwo = 0x4000'0000,
+                     kHuge = 0x7f7f'ffff;
   constexpr uint64_t kHalf = 0x3f00'0000, kThree = 0x4040'0000, kSignalling = 0x7f80'0001;
   struct {
     uint64_t a, b;
     uint32_t unmasked, flags;
   } const kCases[] = {
-      {kOne, 0, 0x04, 0x04},            // zero divide
-      {0, 0, 0x01, 0x01},               // invalid
+      {kOne, 0, 0x04, 0x04},  // zero divide
+      {0, 0, 0x01, 0x01},     // invalid
       {kSignalling, kOne, 0x01, 0x01},
-      {1, kOne, 0x02, 0x02},            // denormal operand
-      {kHuge, kHalf, 0x08, 0x28},       // overflow, not exact
-      {kTiny, kTwo, 0x10, 0x10},        // underflow that is exact: only unmasked is it one
-      {kTiny, kThree, 0x20, 0x30},      // precision; underflow, masked
+      {1, kOne, 0x02, 0x02},        // denormal operand
+      {kHuge, kHalf, 0x08, 0x28},   // overflow, not exact
+      {kTiny, kTwo, 0x10, 0x10},    // underflow that is exact: only unmasked is it one
+      {kTiny, kThree, 0x20, 0x30},  // precision; underflow, masked
   };
   for (const auto& t : kCases) {
     const uint32_t control = 0x1f80 & ~(t.unmasked << 7);

@@ -25,27 +25,30 @@ std::vector<O> operations(bool xmm) {
   const uint8_t prefix = xmm ? 0x66 : 0;
   const O::Operands operands = xmm ? O::kXmm : O::kMmx;
   for (unsigned opcode = 0x60; opcode < 0xff; ++opcode) {
-    if (two_vectors(opcode, xmm)) all.push_back({prefix, static_cast<uint8_t>(opcode), O::kBoth, false, operands});
+    if (two_vectors(opcode, xmm))
+      all.push_back({prefix, static_cast<uint8_t>(opcode), O::kBoth, false, operands});
   }
   // Shifts by an immediate.
   for (const uint8_t opcode : {0x71, 0x72, 0x73}) {
     for (const uint8_t extension : {2, 4, 6, 3, 7}) {
-      if (opcode == 0x73 ? extension == 4 || (!xmm && extension % 2 == 1) : extension % 2 == 1) continue;
+      if (opcode == 0x73 ? extension == 4 || (!xmm && extension % 2 == 1) : extension % 2 == 1)
+        continue;
       all.push_back({prefix, opcode, O::kGroup, true, operands, extension});
     }
   }
   all.push_back({prefix, 0xc4, O::kRegister, true, xmm ? O::kFromGpr : O::kGprToMmx});  // PINSRW
   all.push_back({prefix, 0xc4, O::kMemory, true, operands});
-  all.push_back({prefix, 0xc5, O::kRegister, true, xmm ? O::kToGpr : O::kMmxToGpr});    // PEXTRW
-  all.push_back({prefix, 0xd7, O::kRegister, false, xmm ? O::kToGpr : O::kMmxToGpr});   // PMOVMSKB
-  all.push_back({prefix, 0x70, O::kBoth, true, operands});                              // PSHUFD, PSHUFW
+  all.push_back({prefix, 0xc5, O::kRegister, true, xmm ? O::kToGpr : O::kMmxToGpr});   // PEXTRW
+  all.push_back({prefix, 0xd7, O::kRegister, false, xmm ? O::kToGpr : O::kMmxToGpr});  // PMOVMSKB
+  all.push_back({prefix, 0x70, O::kBoth, true, operands});  // PSHUFD, PSHUFW
   return all;
 }
 
 std::vector<O> of_floats() {
   std::vector<O> all;
   for (const uint8_t prefix : {0, 0x66}) {
-    for (const uint8_t opcode : {0x14, 0x15, 0x54, 0x55, 0x56, 0x57}) all.push_back({prefix, opcode});
+    for (const uint8_t opcode : {0x14, 0x15, 0x54, 0x55, 0x56, 0x57})
+      all.push_back({prefix, opcode});
     all.push_back({prefix, 0xc6, O::kBoth, true});
     all.push_back({prefix, 0x50, O::kRegister, false, O::kToGpr});
   }
@@ -55,7 +58,9 @@ std::vector<O> of_floats() {
 }
 
 TEST(SseInteger, OperationsOnXmmAreTheHosts) { compare_with_host(operations(true), false, 3, 400); }
-TEST(SseInteger, OperationsOnMmxAreTheHosts) { compare_with_host(operations(false), false, 4, 400); }
+TEST(SseInteger, OperationsOnMmxAreTheHosts) {
+  compare_with_host(operations(false), false, 4, 400);
+}
 TEST(SseInteger, ShufflesAndLogicAreTheHosts) { compare_with_host(of_floats(), false, 5, 400); }
 
 }  // namespace

@@ -4,8 +4,8 @@
 #include <cstring>
 #include <vector>
 
-#include "tests/native_cpu/flat_machine.h"
 #include "tests/cpu/sse_native.h"
+#include "tests/native_cpu/flat_machine.h"
 
 namespace gnomon::vmm {
 namespace {
@@ -13,27 +13,56 @@ namespace {
 using O = SseOpcode;
 
 constexpr O kMoves[] = {
-    {0, 0x28}, {0, 0x29}, {0x66, 0x28}, {0x66, 0x29},          // MOVAPS, MOVAPD
-    {0, 0x10}, {0, 0x11}, {0x66, 0x10}, {0x66, 0x11},          // MOVUPS, MOVUPD
-    {0xf2, 0x10}, {0xf2, 0x11}, {0xf3, 0x10}, {0xf3, 0x11},    // MOVSD, MOVSS
-    {0x66, 0x6f}, {0x66, 0x7f}, {0xf3, 0x6f}, {0xf3, 0x7f},    // MOVDQA, MOVDQU
-    {0xf3, 0x7e}, {0x66, 0xd6},                                // MOVQ
-    {0, 0x12}, {0, 0x16}, {0, 0x13, O::kMemory}, {0, 0x17, O::kMemory},  // halves
-    {0x66, 0x12, O::kMemory}, {0x66, 0x13, O::kMemory}, {0x66, 0x16, O::kMemory}, {0x66, 0x17, O::kMemory},
-    {0, 0x2b, O::kMemory}, {0x66, 0x2b, O::kMemory}, {0x66, 0xe7, O::kMemory},  // not temporal
-    {0, 0xe7, O::kMemory, false, O::kMmx}, {0, 0xc3, O::kMemory, false, O::kToGpr},
-    {0x66, 0x6e, O::kRegister, false, O::kFromGpr}, {0x66, 0x6e, O::kMemory},  // MOVD, MOVQ
-    {0x66, 0x7e, O::kRegister, false, O::kFromGpr}, {0x66, 0x7e, O::kMemory},
-    {0, 0x6e, O::kRegister, false, O::kGprToMmx}, {0, 0x6e, O::kMemory, false, O::kMmx},
-    {0, 0x7e, O::kRegister, false, O::kGprToMmx}, {0, 0x7e, O::kMemory, false, O::kMmx},
-    {0, 0x6f, O::kBoth, false, O::kMmx}, {0, 0x7f, O::kBoth, false, O::kMmx},
-    {0xf3, 0xd6, O::kRegister, false, O::kMmxToXmm}, {0xf2, 0xd6, O::kRegister, false, O::kXmmToMmx},
+    {0, 0x28},
+    {0, 0x29},
+    {0x66, 0x28},
+    {0x66, 0x29},  // MOVAPS, MOVAPD
+    {0, 0x10},
+    {0, 0x11},
+    {0x66, 0x10},
+    {0x66, 0x11},  // MOVUPS, MOVUPD
+    {0xf2, 0x10},
+    {0xf2, 0x11},
+    {0xf3, 0x10},
+    {0xf3, 0x11},  // MOVSD, MOVSS
+    {0x66, 0x6f},
+    {0x66, 0x7f},
+    {0xf3, 0x6f},
+    {0xf3, 0x7f},  // MOVDQA, MOVDQU
+    {0xf3, 0x7e},
+    {0x66, 0xd6},  // MOVQ
+    {0, 0x12},
+    {0, 0x16},
+    {0, 0x13, O::kMemory},
+    {0, 0x17, O::kMemory},  // halves
+    {0x66, 0x12, O::kMemory},
+    {0x66, 0x13, O::kMemory},
+    {0x66, 0x16, O::kMemory},
+    {0x66, 0x17, O::kMemory},
+    {0, 0x2b, O::kMemory},
+    {0x66, 0x2b, O::kMemory},
+    {0x66, 0xe7, O::kMemory},  // not temporal
+    {0, 0xe7, O::kMemory, false, O::kMmx},
+    {0, 0xc3, O::kMemory, false, O::kToGpr},
+    {0x66, 0x6e, O::kRegister, false, O::kFromGpr},
+    {0x66, 0x6e, O::kMemory},  // MOVD, MOVQ
+    {0x66, 0x7e, O::kRegister, false, O::kFromGpr},
+    {0x66, 0x7e, O::kMemory},
+    {0, 0x6e, O::kRegister, false, O::kGprToMmx},
+    {0, 0x6e, O::kMemory, false, O::kMmx},
+    {0, 0x7e, O::kRegister, false, O::kGprToMmx},
+    {0, 0x7e, O::kMemory, false, O::kMmx},
+    {0, 0x6f, O::kBoth, false, O::kMmx},
+    {0, 0x7f, O::kBoth, false, O::kMmx},
+    {0xf3, 0xd6, O::kRegister, false, O::kMmxToXmm},
+    {0xf2, 0xd6, O::kRegister, false, O::kXmmToMmx},
 };
 
 TEST(SseMove, MovesAreTheHosts) { compare_with_host(kMoves, false, 6, 400); }
 
 // The vector of what `code` raises with these bits in CR0 and CR4; 0: nothing.
-unsigned raised(std::vector<uint8_t> code, uint64_t cr0_set, uint64_t cr4_clear = 0, uint64_t rsi = FlatMachine::kData) {
+unsigned raised(std::vector<uint8_t> code, uint64_t cr0_set, uint64_t cr4_clear = 0,
+                uint64_t rsi = FlatMachine::kData) {
   FlatMachine m(CodeKind::kLong64);
   m.load(code);
   Cpu& cpu = m.cpu();
@@ -49,11 +78,12 @@ unsigned raised(std::vector<uint8_t> code, uint64_t cr0_set, uint64_t cr4_clear 
 
 TEST(SseMove, ControlRegistersTurnInstructionsOff) {
   constexpr uint64_t kMonitor = 2, kEmulate = 4, kSwitched = 8, kFxsr = 0x200;
-  const std::vector<uint8_t> sse = {0x0f, 0x28, 0xc1}, mmx = {0x0f, 0x6f, 0xc1}, x87 = {0xd9, 0xee}, wait = {0x9b},
-                             image = {0x0f, 0xae, 0x06}, movnti = {0x0f, 0xc3, 0x06};
+  const std::vector<uint8_t> sse = {0x0f, 0x28, 0xc1}, mmx = {0x0f, 0x6f, 0xc1}, x87 = {0xd9, 0xee},
+                             wait = {0x9b}, image = {0x0f, 0xae, 0x06}, movnti = {0x0f, 0xc3, 0x06};
   const auto expect = [&](uint64_t set, uint64_t clear, std::vector<unsigned> want) {
-    const std::vector<unsigned> got = {raised(sse, set, clear), raised(mmx, set, clear), raised(x87, set, clear),
-                                       raised(wait, set, clear), raised(image, set, clear), raised(movnti, set, clear)};
+    const std::vector<unsigned> got = {raised(sse, set, clear),   raised(mmx, set, clear),
+                                       raised(x87, set, clear),   raised(wait, set, clear),
+                                       raised(image, set, clear), raised(movnti, set, clear)};
     EXPECT_EQ(got, want) << set << " " << clear;
   };
   expect(0, 0, {0, 0, 0, 0, 0, 0});
@@ -68,16 +98,29 @@ TEST(SseMove, ControlRegistersTurnInstructionsOff) {
 
 TEST(SseMove, AlignedFormsInsistOnAlignment) {
   const uint64_t odd = FlatMachine::kData + 8;
-  for (const std::vector<uint8_t>& code : std::vector<std::vector<uint8_t>>{
-           {0x0f, 0x28, 0x06}, {0x0f, 0x29, 0x06}, {0x66, 0x0f, 0x6f, 0x06}, {0x66, 0x0f, 0x7f, 0x06},
-           {0x66, 0x0f, 0xe7, 0x06}, {0x0f, 0x2b, 0x06}, {0x0f, 0x58, 0x06}, {0x66, 0x0f, 0xfc, 0x06},
-           {0x66, 0x0f, 0x70, 0x06, 0x1b}, {0x0f, 0xc6, 0x06, 0x1b}, {0x0f, 0xc2, 0x06, 0x01}}) {
+  for (const std::vector<uint8_t>& code :
+       std::vector<std::vector<uint8_t>>{{0x0f, 0x28, 0x06},
+                                         {0x0f, 0x29, 0x06},
+                                         {0x66, 0x0f, 0x6f, 0x06},
+                                         {0x66, 0x0f, 0x7f, 0x06},
+                                         {0x66, 0x0f, 0xe7, 0x06},
+                                         {0x0f, 0x2b, 0x06},
+                                         {0x0f, 0x58, 0x06},
+                                         {0x66, 0x0f, 0xfc, 0x06},
+                                         {0x66, 0x0f, 0x70, 0x06, 0x1b},
+                                         {0x0f, 0xc6, 0x06, 0x1b},
+                                         {0x0f, 0xc2, 0x06, 0x01}}) {
     EXPECT_EQ(raised(code, 0, 0, odd), unsigned{kGeneralProtection}) << unsigned{code[1]};
     EXPECT_EQ(raised(code, 0), 0u);
   }
-  for (const std::vector<uint8_t>& code : std::vector<std::vector<uint8_t>>{
-           {0x0f, 0x10, 0x06}, {0x0f, 0x11, 0x06}, {0xf3, 0x0f, 0x6f, 0x06}, {0xf3, 0x0f, 0x7f, 0x06},
-           {0xf3, 0x0f, 0x58, 0x06}, {0x0f, 0xfc, 0x06}, {0x66, 0x0f, 0x12, 0x06}}) {
+  for (const std::vector<uint8_t>& code :
+       std::vector<std::vector<uint8_t>>{{0x0f, 0x10, 0x06},
+                                         {0x0f, 0x11, 0x06},
+                                         {0xf3, 0x0f, 0x6f, 0x06},
+                                         {0xf3, 0x0f, 0x7f, 0x06},
+                                         {0xf3, 0x0f, 0x58, 0x06},
+                                         {0x0f, 0xfc, 0x06},
+                                         {0x66, 0x0f, 0x12, 0x06}}) {
     EXPECT_EQ(raised(code, 0, 0, FlatMachine::kData + 0xff9), 0u) << unsigned{code[1]};
   }
 }
@@ -87,7 +130,8 @@ TEST(SseMove, ATransferThatFaultsChangesNothing) {
   const uint64_t edge = FlatMachine::kRamBytes - 8;
   EXPECT_EQ(raised({0x0f, 0x10, 0x06}, 0, 0, edge), unsigned{kPageFault});
   EXPECT_EQ(raised({0x0f, 0x11, 0x06}, 0, 0, edge), unsigned{kPageFault});
-  EXPECT_EQ(raised({0xdb, 0x3e}, 0, 0, edge), unsigned{kPageFault});  // fstp m80, of an empty register
+  EXPECT_EQ(raised({0xdb, 0x3e}, 0, 0, edge),
+            unsigned{kPageFault});  // fstp m80, of an empty register
   EXPECT_EQ(raised({0xdd, 0x36}, 0, 0, edge), unsigned{kPageFault});  // fnsave
   EXPECT_EQ(raised({0x0f, 0xae, 0x06}, 0, 0, edge - 8), unsigned{kPageFault});
 }
@@ -104,7 +148,8 @@ TEST(SseMove, MaskedStoresTouchOnlyTheirBytes) {
   uint8_t* const ram = m.ram(at);
   std::memset(ram, 0xee, 9);
   ASSERT_EQ(m.run(1), ExitReason::kBudget);
-  EXPECT_EQ(std::vector<int>(ram, ram + 9), (std::vector<int>{0xee, 1, 0xee, 0xee, 0xee, 0xee, 0xee, 7, 8}));
+  EXPECT_EQ(std::vector<int>(ram, ram + 9),
+            (std::vector<int>{0xee, 1, 0xee, 0xee, 0xee, 0xee, 0xee, 7, 8}));
 }
 
 }  // namespace

@@ -13,17 +13,31 @@ namespace gnomon::vmm {
 struct SseOpcode {
   uint8_t prefix;  ///< 0, 66, F2, F3
   uint8_t opcode;
-  enum Forms : uint8_t { kBoth, kRegister, kMemory, kGroup /* register, `extension` in modrm */ } forms = kBoth;
+  enum Forms : uint8_t {
+    kBoth,
+    kRegister,
+    kMemory,
+    kGroup /* register, `extension` in modrm */
+  } forms = kBoth;
   bool immediate = false;
   enum Operands : uint8_t {
-    kXmm, kMmx, kToGpr, kFromGpr, kGprToMmx, kMmxToGpr, kXmmToMmx, kMmxToXmm
+    kXmm,
+    kMmx,
+    kToGpr,
+    kFromGpr,
+    kGprToMmx,
+    kMmxToGpr,
+    kXmmToMmx,
+    kMmxToXmm
   } operands = kXmm;
   uint8_t extension = 0;
 };
 
-/// Runs each with random and special operands, many times, on the host's processor and in a guest, and expects the same of both:
-/// all registers, flags, memory. `floats`: with all kinds of MXCSR (with exceptions masked).
-void compare_with_host(absl::Span<const SseOpcode> opcodes, bool floats, uint64_t seed, unsigned rounds);
+/// Runs each with random and special operands, many times, on the host's processor and in a guest,
+/// and expects the same of both: all registers, flags, memory. `floats`: with all kinds of MXCSR
+/// (with exceptions masked).
+void compare_with_host(absl::Span<const SseOpcode> opcodes, bool floats, uint64_t seed,
+                       unsigned rounds);
 
 /// A number for a vector's 64 bits: an interesting double, two interesting floats, or any bits.
 uint64_t interesting_vector(scenario::Random& random);

@@ -60,11 +60,13 @@ const std::vector<Case>& cases() {
 
 void randomize(FlatMachine& m, CodeKind kind, scenario::Random& random) {
   for (unsigned i = 0; i < (kind == CodeKind::kLong64 ? 16u : 8u); ++i) {
-    if (i != kRsp) m.cpu().gpr[i] = kind == CodeKind::kLong64 ? random.next() : random.next() & 0xffff'ffff;
+    if (i != kRsp)
+      m.cpu().gpr[i] = kind == CodeKind::kLong64 ? random.next() : random.next() & 0xffff'ffff;
   }
   m.cpu().gpr[kRsp] = FlatMachine::kStack + 2 * random.below(8);
   for (int i = -128; i < 128; ++i) {
-    *m.ram(FlatMachine::kStack + static_cast<uint64_t>(int64_t{i})) = static_cast<uint8_t>(random.next());
+    *m.ram(FlatMachine::kStack + static_cast<uint64_t>(int64_t{i})) =
+        static_cast<uint8_t>(random.next());
   }
 }
 
@@ -169,7 +171,8 @@ TEST(Stack, PushesAndPopsAll) {
     randomize(m, c.kind, random);
     auto expected = m.cpu().gpr;
     for (unsigned i = 0; i < 8; ++i) {
-      expected[i] = merged(expected[i], load_number(m, before[kRsp] = m.cpu().gpr[kRsp] + (7 - i) * n, n), n);
+      expected[i] =
+          merged(expected[i], load_number(m, before[kRsp] = m.cpu().gpr[kRsp] + (7 - i) * n, n), n);
     }
     expected[kRsp] = m.cpu().gpr[kRsp] + 8 * n;
     m.load(c.code({0x61}));
@@ -193,13 +196,15 @@ TEST(Stack, EntersAndLeavesFramesOfAllLevels) {
       const uint64_t size = random.below(0x1000);
       const auto before = m.cpu().gpr;
       std::vector<uint64_t> pushed = {before[kRbp]};
-      for (unsigned i = 1; i < level % 32; ++i) pushed.push_back(load_number(m, before[kRbp] - i * n, n));
+      for (unsigned i = 1; i < level % 32; ++i)
+        pushed.push_back(load_number(m, before[kRbp] - i * n, n));
       if (level % 32 > 0) pushed.push_back(before[kRsp] - n);
       m.load(c.code({0xc8, static_cast<uint8_t>(size), static_cast<uint8_t>(size >> 8),
                      static_cast<uint8_t>(level)}));
       ASSERT_EQ(m.run(1), ExitReason::kBudget) << "level " << level;
       for (size_t i = 0; i < pushed.size(); ++i) {
-        EXPECT_EQ(load_number(m, before[kRsp] - (i + 1) * n, n), cut(pushed[i], n)) << "level " << level;
+        EXPECT_EQ(load_number(m, before[kRsp] - (i + 1) * n, n), cut(pushed[i], n))
+            << "level " << level;
       }
       EXPECT_EQ(m.cpu().gpr[kRsp], before[kRsp] - pushed.size() * n - size);
       EXPECT_EQ(m.cpu().gpr[kRbp], merged(before[kRbp], before[kRsp] - n, width));
@@ -211,7 +216,8 @@ TEST(Stack, EntersAndLeavesFramesOfAllLevels) {
   }
 }
 
-// Two pages below the stack pointer are there, the third is not: whatever reaches it changes nothing.
+// Two pages below the stack pointer are there, the third is not: whatever reaches it changes
+// nothing.
 TEST(Stack, FaultsChangeNothing) {
   scenario::Random random(5);
   struct Row {
@@ -228,18 +234,21 @@ TEST(Stack, FaultsChangeNothing) {
     randomize(m, row.kind, random);
     // The stack segment ends where the third push (or pop) would be.
     Segment& ss = m.cpu().state.segments[kSs];
-    const bool pops = row.code == Bytes{0x61} || row.code == Bytes{0x58} || row.code == Bytes{0x8f, 0x07};
+    const bool pops =
+        row.code == Bytes{0x61} || row.code == Bytes{0x58} || row.code == Bytes{0x8f, 0x07};
     if (pops) {
       ss.limit = FlatMachine::kStack + 5;
       if (row.code != Bytes{0x61}) ss.limit = FlatMachine::kStack;
     } else {
       ss.attributes |= seg::kExpandDown;
       ss.limit = FlatMachine::kStack - 6;
-      if (row.code == Bytes{0x50} || row.code == Bytes{0xff, 0x37}) ss.limit = FlatMachine::kStack - 1;
+      if (row.code == Bytes{0x50} || row.code == Bytes{0xff, 0x37})
+        ss.limit = FlatMachine::kStack - 1;
     }
     m.cpu().gpr[kRsp] = m.cpu().gpr[kRbp] = FlatMachine::kStack;
     m.cpu().gpr[kRbx] = 0x5000;
-    if (row.kind == CodeKind::kReal16 && !pops) continue;  // real mode knows no expand-down segments
+    if (row.kind == CodeKind::kReal16 && !pops)
+      continue;  // real mode knows no expand-down segments
     m.cpu().mode_changed();
     m.load(row.code);
     const CpuState before = m.cpu().snapshot();
@@ -249,7 +258,8 @@ TEST(Stack, FaultsChangeNothing) {
     EXPECT_EQ(m.cpu().snapshot(), before);
     EXPECT_EQ(Bytes(m.ram(FlatMachine::kStack - 256), m.ram(FlatMachine::kStack + 256)), memory);
   }
-  for (const Bytes& code : {Bytes{0x50}, Bytes{0x58}, Bytes{0xc8, 4, 0, 2}, Bytes{0xc9}, Bytes{0x8f, 0x00}}) {
+  for (const Bytes& code :
+       {Bytes{0x50}, Bytes{0x58}, Bytes{0xc8, 4, 0, 2}, Bytes{0xc9}, Bytes{0x8f, 0x00}}) {
     FlatMachine m(CodeKind::kLong64);
     m.cpu().gpr[kRsp] = m.cpu().gpr[kRbp] = 0x4000'0000;
     if (code[0] == 0x8f) {
@@ -265,7 +275,8 @@ TEST(Stack, FaultsChangeNothing) {
 }
 
 TEST(Stack, WhatTheVmmMustSeeGoesToIt) {
-  for (const Bytes& code : {Bytes{0x0e}, Bytes{0x1f}, Bytes{0x07}, Bytes{0x17}, Bytes{0x0f, 0xa1}}) {
+  for (const Bytes& code :
+       {Bytes{0x0e}, Bytes{0x1f}, Bytes{0x07}, Bytes{0x17}, Bytes{0x0f, 0xa1}}) {
     FlatMachine m(CodeKind::kFlat32);
     m.load(code);
     EXPECT_EQ(m.run(1), ExitReason::kInstruction) << int{code[0]};

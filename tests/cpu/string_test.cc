@@ -7,8 +7,8 @@
 #include "tests/native_cpu/flat_machine.h"
 #include "tests/scenario/random.h"
 
-// String instructions against a model that goes byte by byte, with every width, direction, overlap, budget, and pages that are
-// not there.
+// String instructions against a model that goes byte by byte, with every width, direction, overlap,
+// budget, and pages that are not there.
 
 namespace gnomon::vmm {
 namespace {
@@ -23,7 +23,8 @@ void put(FlatMachine& m, uint64_t at, uint64_t value) { std::memcpy(m.ram(at), &
 
 // The area in 4 KiB pages, of which `absent` (4: none) is not there.
 void map_area(FlatMachine& m, unsigned absent) {
-  for (uint64_t i = 0; i < 512; ++i) put(m, kTable + 8 * i, (kArea + (i << 12)) | (i == absent ? 6 : 7));
+  for (uint64_t i = 0; i < 512; ++i)
+    put(m, kTable + 8 * i, (kArea + (i << 12)) | (i == absent ? 6 : 7));
   put(m, kDirectory + 8 * (kArea >> 21), kTable | 7);
   m.cpu().memory.flush();
 }
@@ -37,7 +38,7 @@ struct Model {
 };
 
 struct Form {
-  char what;      // m, c, s (store), l, a (scan)
+  char what;  // m, c, s (store), l, a (scan)
   unsigned size;
   uint8_t repeat;  // 0, f2, f3
   bool address32;
@@ -98,7 +99,11 @@ Bytes encode(const Form& f) {
   if (f.size == 2) code.push_back(0x66);
   if (f.repeat != 0) code.push_back(f.repeat);
   if (f.size == 8) code.push_back(0x48);
-  const uint8_t base = f.what == 'm' ? 0xa4 : f.what == 'c' ? 0xa6 : f.what == 's' ? 0xaa : f.what == 'l' ? 0xac : 0xae;
+  const uint8_t base = f.what == 'm'   ? 0xa4
+                       : f.what == 'c' ? 0xa6
+                       : f.what == 's' ? 0xaa
+                       : f.what == 'l' ? 0xac
+                                       : 0xae;
   code.push_back(static_cast<uint8_t>(base + (f.size > 1)));
   code.push_back(0x0f);
   code.push_back(0x0b);
@@ -112,7 +117,8 @@ TEST(Strings, AgreeWithAModelThatGoesByteByByte) {
     const unsigned absent = random.percent(40) ? static_cast<unsigned>(random.below(4)) : 4;
     map_area(m, absent);
     const Form f{"mcsla"[random.below(5)], 1u << random.below(4),
-                 std::array<uint8_t, 3>{0, 0xf2, 0xf3}[random.below(3)], random.percent(30), random.percent(40)};
+                 std::array<uint8_t, 3>{0, 0xf2, 0xf3}[random.below(3)], random.percent(30),
+                 random.percent(40)};
     Model model;
     model.area.resize(kAreaBytes);
     const uint64_t kinds = random.percent(50) ? 2 : 256;
@@ -128,7 +134,8 @@ TEST(Strings, AgreeWithAModelThatGoesByteByByte) {
     s.gpr[kRsp] = FlatMachine::kStack;
     s.gpr[kRcx] = count;
     s.gpr[kRsi] = middle + random.below(4000);
-    s.gpr[kRdi] = random.percent(40) ? s.gpr[kRsi] + random.below(24) - 12 : middle + random.below(4000);
+    s.gpr[kRdi] =
+        random.percent(40) ? s.gpr[kRsi] + random.below(24) - 12 : middle + random.below(4000);
     if (kinds == 2) s.gpr[kRax] = 0;
     s.rflags = flag::kOne | (random.next() & flag::kArithmetic) | (f.down ? flag::kDF : 0);
     m.load(encode(f));
@@ -145,15 +152,17 @@ TEST(Strings, AgreeWithAModelThatGoesByteByByte) {
     while ((reason = m.run(piece)) == ExitReason::kBudget) {
       ASSERT_LE(m.cpu().instructions - before, model.iterations + 1);
     }
-    const std::string what = std::string(1, f.what) + std::to_string(f.size) + " round " + std::to_string(round);
+    const std::string what =
+        std::string(1, f.what) + std::to_string(f.size) + " round " + std::to_string(round);
     ASSERT_EQ(reason, ExitReason::kFault) << what;
     EXPECT_EQ(m.cpu().exit.fault.vector, model.faulted ? kPageFault : kInvalidOpcode) << what;
     EXPECT_EQ(m.cpu().rip, FlatMachine::kCode + (model.faulted ? 0 : encode(f).size() - 2)) << what;
     const uint64_t nothing = !model.faulted && model.iterations == 0;  // counts as one instruction
     EXPECT_EQ(m.cpu().instructions - before, model.iterations + nothing) << what;
     for (unsigned i = 0; i < 16; ++i) {
-      ASSERT_EQ(m.cpu().gpr[i], f.address32 && (i == kRcx || i == kRsi || i == kRdi) ? model.gpr[i] & 0xffff'ffff
-                                                                                      : model.gpr[i])
+      ASSERT_EQ(m.cpu().gpr[i], f.address32 && (i == kRcx || i == kRsi || i == kRdi)
+                                    ? model.gpr[i] & 0xffff'ffff
+                                    : model.gpr[i])
           << what << " register " << i;
     }
     EXPECT_EQ(m.cpu().rflags() & flag::kArithmetic, model.flags) << what;

@@ -14,19 +14,24 @@ namespace {
 
 using Code = std::vector<uint8_t>;
 
-// Numbers that meet on purpose: exponents near each other and near the limits of every format; and all special ones.
+// Numbers that meet on purpose: exponents near each other and near the limits of every format; and
+// all special ones.
 std::array<uint8_t, 10> interesting_real(scenario::Random& random) {
   uint64_t significand = random.next() | uint64_t{1} << 63;
   auto exponent = static_cast<uint16_t>(0x3fff - 40 + random.below(110));
   switch (random.below(8)) {
     case 0: exponent = static_cast<uint16_t>(random.next() & 0x7fff); break;
     case 1: {  // near the ends of single and double precision, and of the format itself
-      static constexpr std::array<uint16_t, 7> kEdges = {0x3f81, 0x3f6a, 0x407e, 0x3c01, 0x3bcd, 0x43fe, 0x7ffe};
+      static constexpr std::array<uint16_t, 7> kEdges = {0x3f81, 0x3f6a, 0x407e, 0x3c01,
+                                                         0x3bcd, 0x43fe, 0x7ffe};
       exponent = static_cast<uint16_t>(random.pick(kEdges) - 1 + random.below(3));
       break;
     }
     case 2: significand = uint64_t{1} << 63; break;
-    case 3: significand = ~uint64_t{0} << random.below(64); significand |= uint64_t{1} << 63; break;
+    case 3:
+      significand = ~uint64_t{0} << random.below(64);
+      significand |= uint64_t{1} << 63;
+      break;
     case 4:
       exponent = random.percent(50) ? 0x7fff : 0;
       if (random.percent(50)) significand = random.percent(50) ? uint64_t{1} << 63 : 0;
@@ -52,7 +57,8 @@ std::array<uint8_t, 10> interesting_real(scenario::Random& random) {
 
 void fill(scenario::Random& random, UnitState& s) {
   uint16_t control = 0x37f;
-  if (random.percent(60)) control = static_cast<uint16_t>((control & ~0xf00) | (random.next() & 0xf00));
+  if (random.percent(60))
+    control = static_cast<uint16_t>((control & ~0xf00) | (random.next() & 0xf00));
   if (random.percent(25)) control = static_cast<uint16_t>(control & ~(random.next() & 0x3f));
   auto status = static_cast<uint16_t>(random.next() & 0x7f00);
   // Flags that are set already must be masked: nothing may be pending.
@@ -71,8 +77,12 @@ void fill(scenario::Random& random, UnitState& s) {
   if (random.percent(60)) {
     // A float or double with an exponent of interest.
     const uint64_t bits = random.next();
-    const uint64_t d = (bits & 0x800f'ffff'ffff'ffff) | (random.percent(20) ? random.below(2) * 0x7ff : 1000 + random.below(50)) << 52;
-    const auto f = static_cast<uint32_t>((bits & 0x807f'ffff) | (random.percent(20) ? random.below(2) * 0xff : 110 + random.below(40)) << 23);
+    const uint64_t d = (bits & 0x800f'ffff'ffff'ffff) |
+                       (random.percent(20) ? random.below(2) * 0x7ff : 1000 + random.below(50))
+                           << 52;
+    const auto f = static_cast<uint32_t>(
+        (bits & 0x807f'ffff) |
+        (random.percent(20) ? random.below(2) * 0xff : 110 + random.below(40)) << 23);
     std::memcpy(s.memory.data(), &d, 8);
     if (random.percent(50)) std::memcpy(s.memory.data(), &f, 4);
   }
@@ -80,7 +90,8 @@ void fill(scenario::Random& random, UnitState& s) {
   s.flags = random.next() & flag::kArithmetic;
 }
 
-void compare(const std::vector<Code>& codes, uint64_t seed, unsigned rounds, void (*adjust)(UnitState&) = nullptr) {
+void compare(const std::vector<Code>& codes, uint64_t seed, unsigned rounds,
+             void (*adjust)(UnitState&) = nullptr) {
   NativeCode native;
   if (!native.usable()) GTEST_SKIP() << native.why();
   GuestCode guest;
@@ -98,7 +109,8 @@ void compare(const std::vector<Code>& codes, uint64_t seed, unsigned rounds, voi
       native.run(expected);
       const bool ok = guest.run(got);
       // What condition codes become when an exception is not masked differs between processors.
-      // So does C1 of instructions for which it is undefined (FFREE), or left alone against the manual (FCOMI).
+      // So does C1 of instructions for which it is undefined (FFREE), or left alone against the
+      // manual (FCOMI).
       constexpr uint16_t kSummary = 0x80, kC1 = 0x200, kCodes = 0x4700;
       const bool pending = (expected.get<uint16_t>(2) & kSummary) != 0;
       const bool frees = (code[0] == 0xdd || code[0] == 0xdf) && code[1] / 8 == 0xc0 / 8;
@@ -110,8 +122,10 @@ void compare(const std::vector<Code>& codes, uint64_t seed, unsigned rounds, voi
       }
       const std::string wrong = difference(expected, got);
       if (ok && wrong.empty()) continue;
-      ADD_FAILURE() << absl::StrFormat("%02x %02x", code[0], code[1]) << (ok ? "" : " faults") << "\nbefore\n"
-                    << difference(before, UnitState{}) << "differs\n" << wrong;
+      ADD_FAILURE() << absl::StrFormat("%02x %02x", code[0], code[1]) << (ok ? "" : " faults")
+                    << "\nbefore\n"
+                    << difference(before, UnitState{}) << "differs\n"
+                    << wrong;
       if (++failures > 12) return;
       break;
     }
@@ -197,7 +211,8 @@ TEST(X87, FunctionsAreTheHosts) {
 }
 
 #ifdef __x86_64__
-// Precision, rounding, flags and MXCSR of the process that runs the guest have no say, and are as before afterwards.
+// Precision, rounding, flags and MXCSR of the process that runs the guest have no say, and are as
+// before afterwards.
 TEST(X87, TheHostsOwnStateHasNoSay) {
   uint16_t own = 0;
   asm volatile("fnstcw %0" : "=m"(own));
@@ -206,7 +221,8 @@ TEST(X87, TheHostsOwnStateHasNoSay) {
     std::vector<CpuState> ends;
     for (const bool odd : {false, true}) {
       FlatMachine m(CodeKind::kLong64);
-      m.load(Code{0xd9, 0xeb, 0xd9, 0xe8, 0xd8, 0xf1, 0xd9, static_cast<uint8_t>(modrm)});  // fldpi; fld1; fdiv; ...
+      m.load(Code{0xd9, 0xeb, 0xd9, 0xe8, 0xd8, 0xf1, 0xd9,
+                  static_cast<uint8_t>(modrm)});  // fldpi; fld1; fdiv; ...
       if (odd) {
         const uint16_t control = 0x0c7f;  // single precision, towards 0
         asm volatile("fldcw %0" : : "m"(control));

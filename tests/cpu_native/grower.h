@@ -8,7 +8,8 @@
 #include "gnomon/vmm/cpu_state.h"
 #include "tests/cpu_native/generator.h"
 
-// How a snippet grows by one instruction: what it needs of registers and memory must go with what is there.
+// How a snippet grows by one instruction: what it needs of registers and memory must go with what
+// is there.
 
 namespace gnomon::vmm::native {
 

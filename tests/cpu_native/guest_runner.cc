@@ -66,7 +66,8 @@ void GuestRunner::load(Mode mode, absl::Span<const uint8_t> code, uint64_t end) 
   const uint64_t here = std::min<uint64_t>(bytes, kPage - start % kPage);
   machine_.code().code_written(code_at_ + (start - kCode), static_cast<unsigned>(here));
   if (here < bytes)
-    machine_.code().code_written(code_at_ + (start - kCode) + here, static_cast<unsigned>(bytes - here));
+    machine_.code().code_written(code_at_ + (start - kCode) + here,
+                                 static_cast<unsigned>(bytes - here));
   std::memcpy(code_at_ + (start - kCode), whole, bytes);
   end_ = end;
 }

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tests/cpu_native/generator.h"
-
 #include <algorithm>
 #include <cstring>
 
 #include "gnomon/vmm/cpu_state.h"
+#include "tests/cpu_native/generator.h"
 #include "tests/cpu_native/values.h"
 
 namespace gnomon::vmm::native {

@@ -143,24 +143,31 @@ TEST_F(Native, Every32BitInstruction) { check({Mode::k32, false, !kSanitized}, s
 TEST_F(Native, Random64BitCode) { check({Mode::k64, true, !kSanitized}, scaled(200'000)); }
 TEST_F(Native, Random32BitCode) { check({Mode::k32, true, !kSanitized}, scaled(100'000)); }
 
-// An instruction that the decoder refuses: undefined, with LOCK where it must not be, or with too many prefixes.
+// An instruction that the decoder refuses: undefined, with LOCK where it must not be, or with too
+// many prefixes.
 std::vector<uint8_t> undecodable(scenario::Random& rng, Mode mode) {
-  static constexpr auto kPrefixes = std::to_array<uint8_t>({0x66, 0x67, 0xf0, 0xf2, 0xf3, 0x2e, 0x3e, 0x26, 0x36});
+  static constexpr auto kPrefixes =
+      std::to_array<uint8_t>({0x66, 0x67, 0xf0, 0xf2, 0xf3, 0x2e, 0x3e, 0x26, 0x36});
   static constexpr auto kMany = std::to_array<uint8_t>({0x67, 0xf0, 0x2e, 0x3e, 0x26, 0x36});
   for (;;) {
     std::vector<uint8_t> code;
     const bool is_long = rng.percent(10);
     const size_t prefixes = is_long ? 8 + rng.below(8) : rng.below(3);
     while (code.size() < prefixes) code.push_back(is_long ? rng.pick(kMany) : rng.pick(kPrefixes));
-    if (mode == Mode::k64 && rng.percent(30)) code.push_back(static_cast<uint8_t>(0x40 | rng.below(16)));
+    if (mode == Mode::k64 && rng.percent(30))
+      code.push_back(static_cast<uint8_t>(0x40 | rng.below(16)));
     const size_t start = code.size();
     const bool two = rng.percent(60);
     if (two) code.push_back(0x0f);
     const auto opcode = static_cast<uint8_t>(rng.next());
     // Maps in which the host may know more: VEX, EVEX, XOP, 3DNow, 0F 38, 0F 3A.
-    if (!two && (opcode == 0xc4 || opcode == 0xc5 || opcode == 0x62 || opcode == 0x8f || opcode == 0x0f)) continue;
-    // And system instructions with LOCK, and undefined ones with ModRM or without, of which vendors differ.
-    static constexpr auto kVendors = std::to_array<uint8_t>({0x0f, 0x38, 0x3a, 0x00, 0x01, 0x20, 0x21, 0x22, 0x23, 0x78, 0x79, 0xb9, 0xff});
+    if (!two &&
+        (opcode == 0xc4 || opcode == 0xc5 || opcode == 0x62 || opcode == 0x8f || opcode == 0x0f))
+      continue;
+    // And system instructions with LOCK, and undefined ones with ModRM or without, of which vendors
+    // differ.
+    static constexpr auto kVendors = std::to_array<uint8_t>(
+        {0x0f, 0x38, 0x3a, 0x00, 0x01, 0x20, 0x21, 0x22, 0x23, 0x78, 0x79, 0xb9, 0xff});
     if (two && std::find(kVendors.begin(), kVendors.end(), opcode) != kVendors.end()) continue;
     code.push_back(opcode);
     while (code.size() < start + 16) code.push_back(static_cast<uint8_t>(rng.next()));
@@ -196,10 +203,11 @@ TEST_F(Native, WhatCannotBeDecodedFaultsAlike) {
     ++differences;
     std::string text;
     for (const uint8_t b : code) absl::StrAppendFormat(&text, "%02x ", b);
-    ADD_FAILURE() << (mode == Mode::k32 ? "32: " : "64: ") << text << "host #" << host.stop.vector << ", guest #"
-                  << guest.stop.vector;
+    ADD_FAILURE() << (mode == Mode::k32 ? "32: " : "64: ") << text << "host #" << host.stop.vector
+                  << ", guest #" << guest.stop.vector;
   }
-  for (const auto& [vector, count] : faults) std::printf("#%u %llu\n", vector, static_cast<unsigned long long>(count));
+  for (const auto& [vector, count] : faults)
+    std::printf("#%u %llu\n", vector, static_cast<unsigned long long>(count));
 }
 
 TEST_F(Native, SnippetFromTheEnvironment) {

@@ -46,7 +46,8 @@ FlatMachine::FlatMachine(CodeKind kind, absl::string_view backend)
     entry(kTables + 0x1000, (kTables + 0x2000) | 7);
     for (uint64_t i = 0; i < kRamBytes >> 21; ++i) entry(kTables + 0x2000 + 8 * i, i << 21 | 0x87);
     mmu_->write_cr3(kTables);
-    mmu_->write_controls(cr0::kPE | cr0::kPG | cr0::kWP | 0x10, cr4::kPAE | 0x600, efer::kLME | efer::kNXE);
+    mmu_->write_controls(cr0::kPE | cr0::kPG | cr0::kWP | 0x10, cr4::kPAE | 0x600,
+                         efer::kLME | efer::kNXE);
   }
   cpu_->restore(s);
 }

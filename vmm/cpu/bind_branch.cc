@@ -7,19 +7,23 @@
 namespace gnomon::vmm {
 namespace {
 
-// May the processor go to `rip`? (It is as wide as the operand.) W: the operand's width; checked: there are limits.
+// May the processor go to `rip`? (It is as wide as the operand.) W: the operand's width; checked:
+// there are limits.
 template <class W, bool checked>
 bool allowed(const Cpu& cpu, uint64_t rip) {
   if constexpr (sizeof(W) == 8) {
-    // Where it is now is canonical: most branches go to somewhere near that, or at least agree in the upper bits.
-    if ((rip ^ cpu.gpr[kBlockStart]) >> 46 == 0) [[likely]] return true;
+    // Where it is now is canonical: most branches go to somewhere near that, or at least agree in
+    // the upper bits.
+    if ((rip ^ cpu.gpr[kBlockStart]) >> 46 == 0) [[likely]]
+      return true;
     const unsigned shift = (cpu.controls().cr4 & cr4::kLA57) != 0 ? 64 - 57 : 64 - 48;
     return static_cast<uint64_t>(static_cast<int64_t>(rip << shift) >> shift) == rip;
   }
   return !checked || rip <= cpu.state.segments[kCs].limit;
 }
 
-// A relative branch whose target may be forbidden, or is cut to 16 bits: it does not go by way of links.
+// A relative branch whose target may be forbidden, or is cut to 16 bits: it does not go by way of
+// links.
 template <class W, bool checked>
 constexpr bool kPlain = !checked && sizeof(W) > 2;
 
@@ -31,7 +35,8 @@ uint64_t target_of(const Cpu& cpu, const Op* op) {
 template <class W, bool checked>
 void jump(Cpu& cpu, const Op* op) {
   const uint64_t target = target_of<W>(cpu, op);
-  if (!allowed<W, checked>(cpu, target)) [[unlikely]] return fault(cpu, op, Fault::gp());
+  if (!allowed<W, checked>(cpu, target)) [[unlikely]]
+    return fault(cpu, op, Fault::gp());
   if constexpr (kPlain<W, checked>) return take(cpu, op);
   return leave(cpu, op, target);
 }
@@ -39,7 +44,8 @@ void jump(Cpu& cpu, const Op* op) {
 template <class W, bool checked>
 void jump_register(Cpu& cpu, const Op* op) {
   const W target = cpu.reg<W>(op->r1);
-  if (!allowed<W, checked>(cpu, target)) [[unlikely]] return fault(cpu, op, Fault::gp());
+  if (!allowed<W, checked>(cpu, target)) [[unlikely]]
+    return fault(cpu, op, Fault::gp());
   return leave(cpu, op, target);
 }
 
@@ -47,7 +53,8 @@ template <class W, bool checked>
 void jump_memory(Cpu& cpu, const Op* op) {
   W target;
   if (!cpu.memory.load(cpu.linear_of(op), target)) return memory_fault(cpu, op);
-  if (!allowed<W, checked>(cpu, target)) [[unlikely]] return fault(cpu, op, Fault::gp());
+  if (!allowed<W, checked>(cpu, target)) [[unlikely]]
+    return fault(cpu, op, Fault::gp());
   return leave(cpu, op, target);
 }
 
@@ -55,7 +62,8 @@ void jump_memory(Cpu& cpu, const Op* op) {
 template <class W, class S, bool checked>
 void call(Cpu& cpu, const Op* op) {
   const uint64_t target = target_of<W>(cpu, op);
-  if (!allowed<W, checked>(cpu, target)) [[unlikely]] return fault(cpu, op, Fault::gp());
+  if (!allowed<W, checked>(cpu, target)) [[unlikely]]
+    return fault(cpu, op, Fault::gp());
   if (!push<W, S, checked>(cpu, op, static_cast<W>(rip_after(cpu, op)))) return;
   if constexpr (kPlain<W, checked>) return take(cpu, op);
   return leave(cpu, op, target);
@@ -64,7 +72,8 @@ void call(Cpu& cpu, const Op* op) {
 template <class W, class S, bool checked>
 void call_register(Cpu& cpu, const Op* op) {
   const W target = cpu.reg<W>(op->r1);
-  if (!allowed<W, checked>(cpu, target)) [[unlikely]] return fault(cpu, op, Fault::gp());
+  if (!allowed<W, checked>(cpu, target)) [[unlikely]]
+    return fault(cpu, op, Fault::gp());
   if (!push<W, S, checked>(cpu, op, static_cast<W>(rip_after(cpu, op)))) return;
   return leave(cpu, op, target);
 }
@@ -73,7 +82,8 @@ template <class W, class S, bool checked>
 void call_memory(Cpu& cpu, const Op* op) {
   W target;
   if (!cpu.memory.load(cpu.linear_of(op), target)) return memory_fault(cpu, op);
-  if (!allowed<W, checked>(cpu, target)) [[unlikely]] return fault(cpu, op, Fault::gp());
+  if (!allowed<W, checked>(cpu, target)) [[unlikely]]
+    return fault(cpu, op, Fault::gp());
   if (!push<W, S, checked>(cpu, op, static_cast<W>(rip_after(cpu, op)))) return;
   return leave(cpu, op, target);
 }
@@ -83,7 +93,8 @@ void ret(Cpu& cpu, const Op* op) {
   const S at = stack_pointer<S>(cpu);
   W target;
   if (!peek<W, S, checked>(cpu, op, at, target)) return;
-  if (!allowed<W, checked>(cpu, target)) [[unlikely]] return fault(cpu, op, Fault::gp());
+  if (!allowed<W, checked>(cpu, target)) [[unlikely]]
+    return fault(cpu, op, Fault::gp());
   set_stack_pointer<S>(cpu, at + sizeof(W) + op->imm);
   return leave(cpu, op, target);
 }
@@ -97,7 +108,8 @@ void branch(Cpu& cpu, const Op* op) {
     return take(cpu, op);
   }
   const uint64_t target = target_of<W>(cpu, op);
-  if (!allowed<W, checked>(cpu, target)) [[unlikely]] return fault(cpu, op, Fault::gp());
+  if (!allowed<W, checked>(cpu, target)) [[unlikely]]
+    return fault(cpu, op, Fault::gp());
   C::commit(cpu, op);
   if constexpr (kPlain<W, checked>) return take(cpu, op);
   return leave(cpu, op, target);
@@ -110,7 +122,9 @@ struct If {
 };
 // `address_mask` is the width of the counter.
 struct IfCounterZero {
-  static bool taken(const Cpu& cpu, const Op* op) { return (cpu.gpr[kRcx] & op->address_mask) == 0; }
+  static bool taken(const Cpu& cpu, const Op* op) {
+    return (cpu.gpr[kRcx] & op->address_mask) == 0;
+  }
   static void commit(Cpu&, const Op*) {}
 };
 
@@ -119,7 +133,8 @@ void count_down(Cpu& cpu, const Op* op) {
   const uint64_t count = (cpu.gpr[kRcx] - 1) & mask;
   cpu.gpr[kRcx] = mask == 0xffff ? (cpu.gpr[kRcx] & ~mask) | count : count;
 }
-// LOOP: while the counter is not 1, and for LOOPE and LOOPNE ZF is as it should be. It counts in any case.
+// LOOP: while the counter is not 1, and for LOOPE and LOOPNE ZF is as it should be. It counts in
+// any case.
 enum class Zf { kAny, kSet, kClear };
 template <Zf zf, class W, bool checked>
 void loop(Cpu& cpu, const Op* op) {
@@ -131,7 +146,8 @@ void loop(Cpu& cpu, const Op* op) {
     return next(cpu, op);
   }
   const uint64_t target = target_of<W>(cpu, op);
-  if (!allowed<W, checked>(cpu, target)) [[unlikely]] return fault(cpu, op, Fault::gp());
+  if (!allowed<W, checked>(cpu, target)) [[unlikely]]
+    return fault(cpu, op, Fault::gp());
   count_down(cpu, op);
   if constexpr (kPlain<W, checked>) return take(cpu, op);
   return leave(cpu, op, target);
@@ -180,9 +196,8 @@ bool bind_ret(const Decoded& d, Op& op) {
   if (is_far(d)) return bind_sensitive(d, op);
   op.flags |= op_flag::kEnds;
   op.imm &= 0xffff;
-  return by_stack(d, d.i.operand_width / 8, op, []<class W, class S, bool checked>() -> Handler {
-    return ret<W, S, checked>;
-  });
+  return by_stack(d, d.i.operand_width / 8, op,
+                  []<class W, class S, bool checked>() -> Handler { return ret<W, S, checked>; });
 }
 
 template <unsigned code>
@@ -191,9 +206,8 @@ bool bind_if(const Decoded& d, Op& op) {
                   []<class W, bool checked>() -> Handler { return branch<If<code>, W, checked>; });
 }
 bool bind_counter_zero(const Decoded& d, Op& op) {
-  return by_width(d, op, []<class W, bool checked>() -> Handler {
-    return branch<IfCounterZero, W, checked>;
-  });
+  return by_width(
+      d, op, []<class W, bool checked>() -> Handler { return branch<IfCounterZero, W, checked>; });
 }
 template <Zf zf>
 bool bind_loop(const Decoded& d, Op& op) {

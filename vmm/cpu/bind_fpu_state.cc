@@ -5,7 +5,8 @@
 #include "vmm/cpu/fpu_state.h"
 #include "vmm/cpu/x87.h"
 
-// FXSAVE, FXRSTOR, FNSAVE, FRSTOR, FNSTENV, FLDENV. Op::size is the width of pointers in the image, in bytes.
+// FXSAVE, FXRSTOR, FNSAVE, FRSTOR, FNSTENV, FLDENV. Op::size is the width of pointers in the image,
+// in bytes.
 
 namespace gnomon::vmm {
 namespace {
@@ -46,10 +47,12 @@ void fxsave(Cpu& cpu, const Op* op) {
 void fxrstor(Cpu& cpu, const Op* op) {
   if (!fx_operand(cpu, op, false)) return;
   FxImage image{};
-  if (!cpu.memory.load_bytes(cpu.linear_of(op), image.data(), fx_bytes(cpu), cpu.memory.privilege())) {
+  if (!cpu.memory.load_bytes(cpu.linear_of(op), image.data(), fx_bytes(cpu),
+                             cpu.memory.privilege())) {
     return memory_fault(cpu, op);
   }
-  if (!load_fx_image(cpu.state, image, op->size == 8, cpu.code64())) return fault(cpu, op, Fault::gp());
+  if (!load_fx_image(cpu.state, image, op->size == 8, cpu.code64()))
+    return fault(cpu, op, Fault::gp());
   return next(cpu, op);
 }
 
@@ -57,7 +60,8 @@ void fnstenv(Cpu& cpu, const Op* op) {
   if (cpu.x87_fault != 0) return fault(cpu, op, Fault::plain(cpu.x87_fault));
   const EnvironmentForm form = form_of(cpu, op);
   const auto image = environment_image(cpu.state.x87, form);
-  if (!cpu.memory.store_bytes(cpu.linear_of(op), image.data(), form.bytes(), cpu.memory.privilege())) {
+  if (!cpu.memory.store_bytes(cpu.linear_of(op), image.data(), form.bytes(),
+                              cpu.memory.privilege())) {
     return memory_fault(cpu, op);
   }
   cpu.state.x87.control |= x87::kExceptions;  // all are masked afterwards
@@ -68,7 +72,8 @@ void fldenv(Cpu& cpu, const Op* op) {
   if (!x87::ready(cpu, op)) return;
   const EnvironmentForm form = form_of(cpu, op);
   std::array<uint8_t, 28> image{};
-  if (!cpu.memory.load_bytes(cpu.linear_of(op), image.data(), form.bytes(), cpu.memory.privilege())) {
+  if (!cpu.memory.load_bytes(cpu.linear_of(op), image.data(), form.bytes(),
+                             cpu.memory.privilege())) {
     return memory_fault(cpu, op);
   }
   load_environment_image(cpu.state.x87, image, form);
@@ -126,10 +131,14 @@ bool bind_environment(const Decoded& d, Op& op) {
 }
 
 constexpr Binding kBindings[] = {
-    {ZYDIS_MNEMONIC_FXSAVE, bind_fx<fxsave, 4>}, {ZYDIS_MNEMONIC_FXSAVE64, bind_fx<fxsave, 8>},
-    {ZYDIS_MNEMONIC_FXRSTOR, bind_fx<fxrstor, 4>}, {ZYDIS_MNEMONIC_FXRSTOR64, bind_fx<fxrstor, 8>},
-    {ZYDIS_MNEMONIC_FNSTENV, bind_environment<fnstenv>}, {ZYDIS_MNEMONIC_FLDENV, bind_environment<fldenv>},
-    {ZYDIS_MNEMONIC_FNSAVE, bind_environment<fnsave>}, {ZYDIS_MNEMONIC_FRSTOR, bind_environment<frstor>},
+    {ZYDIS_MNEMONIC_FXSAVE, bind_fx<fxsave, 4>},
+    {ZYDIS_MNEMONIC_FXSAVE64, bind_fx<fxsave, 8>},
+    {ZYDIS_MNEMONIC_FXRSTOR, bind_fx<fxrstor, 4>},
+    {ZYDIS_MNEMONIC_FXRSTOR64, bind_fx<fxrstor, 8>},
+    {ZYDIS_MNEMONIC_FNSTENV, bind_environment<fnstenv>},
+    {ZYDIS_MNEMONIC_FLDENV, bind_environment<fldenv>},
+    {ZYDIS_MNEMONIC_FNSAVE, bind_environment<fnsave>},
+    {ZYDIS_MNEMONIC_FRSTOR, bind_environment<frstor>},
 };
 
 }  // namespace

@@ -58,7 +58,8 @@ bool bind_comparison(const Decoded& d, Op& op) {
   using Bind = bool (*)(const Decoded&, Op&);
   static constexpr auto kByPredicate = []<size_t... i>(std::index_sequence<i...>) {
     return std::array<Bind, 8>{bind_as<Comparison<m, i>, bytes>...};
-  }(std::make_index_sequence<8>());
+  }
+  (std::make_index_sequence<8>());
   return kByPredicate[op.imm & 7](d, op);
 }
 
@@ -82,32 +83,47 @@ void approximate(Cpu& cpu, const Op* op) {
 }
 template <uint32_t (*function)(uint32_t), unsigned bytes>
 bool bind_approximation(const Decoded& d, Op& op) {
-  op.run = d.is_memory(1) ? approximate<function, bytes, true> : approximate<function, bytes, false>;
+  op.run =
+      d.is_memory(1) ? approximate<function, bytes, true> : approximate<function, bytes, false>;
   return true;
 }
 
 #define GNOMON_ROW(bind, name, bytes) \
   { ZYDIS_MNEMONIC_##name, bind<ZYDIS_MNEMONIC_##name, bytes> }
-#define GNOMON_ROWS(name)                                              \
-  GNOMON_ROW(bind, name##PS, 16), GNOMON_ROW(bind, name##PD, 16),      \
-      GNOMON_ROW(bind, name##SS, 4), GNOMON_ROW(bind, name##SD, 8)
+#define GNOMON_ROWS(name)                                                                        \
+  GNOMON_ROW(bind, name##PS, 16), GNOMON_ROW(bind, name##PD, 16), GNOMON_ROW(bind, name##SS, 4), \
+      GNOMON_ROW(bind, name##SD, 8)
 
 constexpr Binding kBindings[] = {
-    GNOMON_ROWS(ADD), GNOMON_ROWS(SUB), GNOMON_ROWS(MUL), GNOMON_ROWS(DIV),
-    GNOMON_ROWS(MIN), GNOMON_ROWS(MAX), GNOMON_ROWS(SQRT),
+    GNOMON_ROWS(ADD),
+    GNOMON_ROWS(SUB),
+    GNOMON_ROWS(MUL),
+    GNOMON_ROWS(DIV),
+    GNOMON_ROWS(MIN),
+    GNOMON_ROWS(MAX),
+    GNOMON_ROWS(SQRT),
     {ZYDIS_MNEMONIC_RCPPS, bind_approximation<reciprocal, 16>},
     {ZYDIS_MNEMONIC_RCPSS, bind_approximation<reciprocal, 4>},
     {ZYDIS_MNEMONIC_RSQRTPS, bind_approximation<reciprocal_root, 16>},
     {ZYDIS_MNEMONIC_RSQRTSS, bind_approximation<reciprocal_root, 4>},
-    GNOMON_ROW(bind_comparison, CMPPS, 16), GNOMON_ROW(bind_comparison, CMPPD, 16),
-    GNOMON_ROW(bind_comparison, CMPSS, 4), GNOMON_ROW(bind_comparison, CMPSD, 8),
-    GNOMON_ROW(bind_ordering, COMISS, 4), GNOMON_ROW(bind_ordering, COMISD, 8),
-    GNOMON_ROW(bind_ordering, UCOMISS, 4), GNOMON_ROW(bind_ordering, UCOMISD, 8),
-    GNOMON_ROW(bind, CVTPS2PD, 8), GNOMON_ROW(bind, CVTPD2PS, 16),
-    GNOMON_ROW(bind, CVTSS2SD, 4), GNOMON_ROW(bind, CVTSD2SS, 8),
-    GNOMON_ROW(bind, CVTDQ2PS, 16), GNOMON_ROW(bind, CVTDQ2PD, 8),
-    GNOMON_ROW(bind, CVTPS2DQ, 16), GNOMON_ROW(bind, CVTPD2DQ, 16),
-    GNOMON_ROW(bind, CVTTPS2DQ, 16), GNOMON_ROW(bind, CVTTPD2DQ, 16),
+    GNOMON_ROW(bind_comparison, CMPPS, 16),
+    GNOMON_ROW(bind_comparison, CMPPD, 16),
+    GNOMON_ROW(bind_comparison, CMPSS, 4),
+    GNOMON_ROW(bind_comparison, CMPSD, 8),
+    GNOMON_ROW(bind_ordering, COMISS, 4),
+    GNOMON_ROW(bind_ordering, COMISD, 8),
+    GNOMON_ROW(bind_ordering, UCOMISS, 4),
+    GNOMON_ROW(bind_ordering, UCOMISD, 8),
+    GNOMON_ROW(bind, CVTPS2PD, 8),
+    GNOMON_ROW(bind, CVTPD2PS, 16),
+    GNOMON_ROW(bind, CVTSS2SD, 4),
+    GNOMON_ROW(bind, CVTSD2SS, 8),
+    GNOMON_ROW(bind, CVTDQ2PS, 16),
+    GNOMON_ROW(bind, CVTDQ2PD, 8),
+    GNOMON_ROW(bind, CVTPS2DQ, 16),
+    GNOMON_ROW(bind, CVTPD2DQ, 16),
+    GNOMON_ROW(bind, CVTTPS2DQ, 16),
+    GNOMON_ROW(bind, CVTTPD2DQ, 16),
 };
 
 }  // namespace

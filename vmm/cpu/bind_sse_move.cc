@@ -61,7 +61,8 @@ void load_half(Cpu& cpu, const Op* op) {
 template <unsigned half>
 void store_half(Cpu& cpu, const Op* op) {
   if (!sse_ready(cpu, op)) return;
-  if (!cpu.memory.store(cpu.linear_of(op), cpu.state.xmm[op->r1].q[half])) return memory_fault(cpu, op);
+  if (!cpu.memory.store(cpu.linear_of(op), cpu.state.xmm[op->r1].q[half]))
+    return memory_fault(cpu, op);
   return next(cpu, op);
 }
 template <unsigned to, unsigned from>
@@ -126,7 +127,8 @@ void load_mm(Cpu& cpu, const Op* op) {
 template <class T>
 void store_mm(Cpu& cpu, const Op* op) {
   if (!mmx_ready(cpu, op)) return;
-  if (!cpu.memory.store(cpu.linear_of(op), static_cast<T>(mm(cpu, op->r1)))) return memory_fault(cpu, op);
+  if (!cpu.memory.store(cpu.linear_of(op), static_cast<T>(mm(cpu, op->r1))))
+    return memory_fault(cpu, op);
   enter_mmx(cpu);
   return next(cpu, op);
 }
@@ -218,7 +220,8 @@ bool bind_masked(const Decoded& d, Op& op) {
   for (unsigned n = 0; n < d.i.operand_count; ++n) {
     if (!d.is_memory(n)) continue;
     const ZydisRegister s = d.operand(n).mem.segment;
-    if (s >= ZYDIS_REGISTER_ES && s <= ZYDIS_REGISTER_GS) op.segment = static_cast<uint8_t>(s - ZYDIS_REGISTER_ES);
+    if (s >= ZYDIS_REGISTER_ES && s <= ZYDIS_REGISTER_GS)
+      op.segment = static_cast<uint8_t>(s - ZYDIS_REGISTER_ES);
   }
   const bool code64 = (d.mode & code_mode::kBits) == code_mode::k64;
   if (code64 && op.segment < kFs && op.segment != kSs) op.segment = kNoSegment;
@@ -227,20 +230,30 @@ bool bind_masked(const Decoded& d, Op& op) {
 }
 
 constexpr Binding kBindings[] = {
-    {ZYDIS_MNEMONIC_MOVAPS, bind_whole<true>}, {ZYDIS_MNEMONIC_MOVAPD, bind_whole<true>},
-    {ZYDIS_MNEMONIC_MOVDQA, bind_whole<true>}, {ZYDIS_MNEMONIC_MOVUPS, bind_whole<false>},
-    {ZYDIS_MNEMONIC_MOVUPD, bind_whole<false>}, {ZYDIS_MNEMONIC_MOVDQU, bind_whole<false>},
+    {ZYDIS_MNEMONIC_MOVAPS, bind_whole<true>},
+    {ZYDIS_MNEMONIC_MOVAPD, bind_whole<true>},
+    {ZYDIS_MNEMONIC_MOVDQA, bind_whole<true>},
+    {ZYDIS_MNEMONIC_MOVUPS, bind_whole<false>},
+    {ZYDIS_MNEMONIC_MOVUPD, bind_whole<false>},
+    {ZYDIS_MNEMONIC_MOVDQU, bind_whole<false>},
     {ZYDIS_MNEMONIC_MOVNTPS, bind_whole<true>},
-    {ZYDIS_MNEMONIC_MOVNTPD, bind_whole<true>}, {ZYDIS_MNEMONIC_MOVNTDQ, bind_whole<true>},
+    {ZYDIS_MNEMONIC_MOVNTPD, bind_whole<true>},
+    {ZYDIS_MNEMONIC_MOVNTDQ, bind_whole<true>},
     {ZYDIS_MNEMONIC_MOVNTQ, bind_element<uint64_t>},
-    {ZYDIS_MNEMONIC_MOVSS, bind_scalar<uint32_t>}, {ZYDIS_MNEMONIC_MOVSD, bind_scalar<uint64_t>},
-    {ZYDIS_MNEMONIC_MOVD, bind_element<uint32_t>}, {ZYDIS_MNEMONIC_MOVQ, bind_element<uint64_t>},
-    {ZYDIS_MNEMONIC_MOVLPS, bind_half<0>}, {ZYDIS_MNEMONIC_MOVLPD, bind_half<0>},
-    {ZYDIS_MNEMONIC_MOVHPS, bind_half<1>}, {ZYDIS_MNEMONIC_MOVHPD, bind_half<1>},
+    {ZYDIS_MNEMONIC_MOVSS, bind_scalar<uint32_t>},
+    {ZYDIS_MNEMONIC_MOVSD, bind_scalar<uint64_t>},
+    {ZYDIS_MNEMONIC_MOVD, bind_element<uint32_t>},
+    {ZYDIS_MNEMONIC_MOVQ, bind_element<uint64_t>},
+    {ZYDIS_MNEMONIC_MOVLPS, bind_half<0>},
+    {ZYDIS_MNEMONIC_MOVLPD, bind_half<0>},
+    {ZYDIS_MNEMONIC_MOVHPS, bind_half<1>},
+    {ZYDIS_MNEMONIC_MOVHPD, bind_half<1>},
     {ZYDIS_MNEMONIC_MOVHLPS, bind_handler<move_half<0, 1>>},
     {ZYDIS_MNEMONIC_MOVLHPS, bind_handler<move_half<1, 0>>},
-    {ZYDIS_MNEMONIC_MOVQ2DQ, bind_handler<movq2dq>}, {ZYDIS_MNEMONIC_MOVDQ2Q, bind_handler<movdq2q>},
-    {ZYDIS_MNEMONIC_EMMS, bind_handler<emms>}, {ZYDIS_MNEMONIC_MASKMOVDQU, bind_masked<maskmovdqu>},
+    {ZYDIS_MNEMONIC_MOVQ2DQ, bind_handler<movq2dq>},
+    {ZYDIS_MNEMONIC_MOVDQ2Q, bind_handler<movdq2q>},
+    {ZYDIS_MNEMONIC_EMMS, bind_handler<emms>},
+    {ZYDIS_MNEMONIC_MASKMOVDQU, bind_masked<maskmovdqu>},
     {ZYDIS_MNEMONIC_MASKMOVQ, bind_masked<maskmovq>},
 };
 

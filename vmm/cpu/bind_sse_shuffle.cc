@@ -161,7 +161,8 @@ unsigned signs(Vector128 v) {
   if constexpr (sizeof(T) == 1) return static_cast<unsigned>(_mm_movemask_epi8(v));
   unsigned r = 0;
   const auto x = elements<T>(v);
-  for (unsigned i = 0; i < x.size(); ++i) r |= static_cast<unsigned>(x[i] >> (8 * sizeof(T) - 1)) << i;
+  for (unsigned i = 0; i < x.size(); ++i)
+    r |= static_cast<unsigned>(x[i] >> (8 * sizeof(T) - 1)) << i;
   return r;
 }
 template <class T>

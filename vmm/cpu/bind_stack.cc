@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/cpu/stack.h"
 
-// PUSH, POP, PUSHA, POPA, ENTER, LEAVE. Nothing changes if one of them faults: those that touch several
-// places look at all of them first.
+// PUSH, POP, PUSHA, POPA, ENTER, LEAVE. Nothing changes if one of them faults: those that touch
+// several places look at all of them first.
 
 namespace gnomon::vmm {
 namespace {
@@ -179,12 +179,14 @@ bool bind_pop(const Decoded& d, Op& op) {
 }
 
 bool bind_push_all(const Decoded& d, Op& op) {
-  return by_stack(d, operand_bytes(d), op,
-                  []<class T, class S, bool checked>() -> Handler { return push_all<T, S, checked>; });
+  return by_stack(d, operand_bytes(d), op, []<class T, class S, bool checked>() -> Handler {
+    return push_all<T, S, checked>;
+  });
 }
 bool bind_pop_all(const Decoded& d, Op& op) {
-  return by_stack(d, operand_bytes(d), op,
-                  []<class T, class S, bool checked>() -> Handler { return pop_all<T, S, checked>; });
+  return by_stack(d, operand_bytes(d), op, []<class T, class S, bool checked>() -> Handler {
+    return pop_all<T, S, checked>;
+  });
 }
 bool bind_enter(const Decoded& d, Op& op) {
   op.imm = d.operand(0).imm.value.u & 0xffff;
@@ -193,8 +195,9 @@ bool bind_enter(const Decoded& d, Op& op) {
                   []<class T, class S, bool checked>() -> Handler { return enter<T, S, checked>; });
 }
 bool bind_leave(const Decoded& d, Op& op) {
-  return by_stack(d, operand_bytes(d), op,
-                  []<class T, class S, bool checked>() -> Handler { return leave_frame<T, S, checked>; });
+  return by_stack(d, operand_bytes(d), op, []<class T, class S, bool checked>() -> Handler {
+    return leave_frame<T, S, checked>;
+  });
 }
 
 constexpr Binding kBindings[] = {

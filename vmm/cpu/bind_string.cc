@@ -6,11 +6,16 @@
 
 // MOVS, CMPS, SCAS, LODS, STOS, and their repetition.
 //
-//  1. A repeated instruction ends its block, and each of its iterations counts as one instruction (one that has nothing to do as
-//     one, too). So it stops exactly where the executor's budget ends, with RIP still its own, and goes on there later.
-//  2. A fault leaves the registers as after the iterations that were complete; so do the flags of CMPS and SCAS, which a
-//     processor would set back to what they were before. That way it is not visible where a budget ended.
-//  3. Iterations are made many at a time (`Piece`) where both pages are plain memory that the software TLB knows; that is not
+//  1. A repeated instruction ends its block, and each of its iterations counts as one instruction
+//  (one that has nothing to do as
+//     one, too). So it stops exactly where the executor's budget ends, with RIP still its own, and
+//     goes on there later.
+//  2. A fault leaves the registers as after the iterations that were complete; so do the flags of
+//  CMPS and SCAS, which a
+//     processor would set back to what they were before. That way it is not visible where a budget
+//     ended.
+//  3. Iterations are made many at a time (`Piece`) where both pages are plain memory that the
+//  software TLB knows; that is not
 //     visible either.
 
 namespace gnomon::vmm {
@@ -32,7 +37,8 @@ bool load_source(Cpu& cpu, const Op* op, uint64_t offset, T& value) {
     fault(cpu, op, segment_fault(op->segment));
     return false;
   }
-  if (cpu.memory.load(cpu.linear(op->segment, offset), value)) [[likely]] return true;
+  if (cpu.memory.load(cpu.linear(op->segment, offset), value)) [[likely]]
+    return true;
   memory_fault(cpu, op);
   return false;
 }
@@ -42,7 +48,8 @@ bool load_destination(Cpu& cpu, const Op* op, uint64_t offset, T& value) {
     fault(cpu, op, segment_fault(kEs));
     return false;
   }
-  if (cpu.memory.load(cpu.linear(kEs, offset), value)) [[likely]] return true;
+  if (cpu.memory.load(cpu.linear(kEs, offset), value)) [[likely]]
+    return true;
   memory_fault(cpu, op, false);
   return false;
 }
@@ -52,32 +59,36 @@ bool store_destination(Cpu& cpu, const Op* op, uint64_t offset, T value) {
     fault(cpu, op, segment_fault(kEs));
     return false;
   }
-  if (cpu.memory.store(cpu.linear(kEs, offset), value)) [[likely]] return true;
+  if (cpu.memory.store(cpu.linear(kEs, offset), value)) [[likely]]
+    return true;
   memory_fault(cpu, op, false);
   return false;
 }
 
-// Bytes from `linear` (offset in its segment: `offset`) to the end of its page, or to where the offset wraps.
+// Bytes from `linear` (offset in its segment: `offset`) to the end of its page, or to where the
+// offset wraps.
 uint64_t room(uint64_t linear, uint64_t offset, uint64_t mask) {
   const uint64_t in_page = 4096 - linear % 4096;
   return mask == ~uint64_t{0} ? in_page : std::min(in_page, mask - offset + 1);
 }
 
-// What the instructions do. `step` makes one iteration; false: it met a fault, which has been noted, and did
-// nothing. `piece` makes up to `most` iterations upwards at once, and says how many it could.
+// What the instructions do. `step` makes one iteration; false: it met a fault, which has been
+// noted, and did nothing. `piece` makes up to `most` iterations upwards at once, and says how many
+// it could.
 struct Movs {
   static constexpr bool kSource = true, kDestination = true, kCompares = false, kPieces = true;
   template <class T>
   static bool step(Cpu& cpu, const Op* op, const Addresses& at) {
     T value;
-    return load_source(cpu, op, at.source, value) && store_destination(cpu, op, at.destination, value);
+    return load_source(cpu, op, at.source, value) &&
+           store_destination(cpu, op, at.destination, value);
   }
   template <class T>
   static uint64_t piece(Cpu& cpu, const Op* op, const Addresses& at, uint64_t most) {
     const uint64_t from = cpu.linear(op->segment, at.source);
     const uint64_t to = cpu.linear(kEs, at.destination);
-    const uint64_t fits =
-        std::min(room(from, at.source, op->address_mask), room(to, at.destination, op->address_mask));
+    const uint64_t fits = std::min(room(from, at.source, op->address_mask),
+                                   room(to, at.destination, op->address_mask));
     const uint64_t n = std::min(most, fits / sizeof(T));
     const auto bytes = static_cast<unsigned>(n * sizeof(T));
     if (n == 0) return 0;
@@ -153,7 +164,8 @@ struct Cmps {
   static bool step(Cpu& cpu, const Op* op, const Addresses& at) {
     T a;
     T b;
-    if (!load_source(cpu, op, at.source, a) || !load_destination(cpu, op, at.destination, b)) return false;
+    if (!load_source(cpu, op, at.source, a) || !load_destination(cpu, op, at.destination, b))
+      return false;
     cpu.flags.sub(a, b, static_cast<T>(a - b));
     return true;
   }
@@ -223,7 +235,8 @@ void repeat(Cpu& cpu, const Op* op) {
   return leave(cpu, op, rip_after(cpu, op) & cpu.linear_mask);
 }
 
-// The source's segment: DS or what a prefix says, in the form in which other memory operands have it.
+// The source's segment: DS or what a prefix says, in the form in which other memory operands have
+// it.
 void find_source(const Decoded& d, Op& op) {
   const bool code64 = (d.mode & code_mode::kBits) == code_mode::k64;
   op.segment = kDs;
@@ -257,9 +270,8 @@ bool bind(const Decoded& d, Op& op) {
   find_repetition(d, op);
   const bool repeated = (op.flags & (op_flag::kRep | op_flag::kRepne)) != 0;
   if (repeated) op.flags |= op_flag::kEnds;
-  return by_size(d.i.operand_width / 8, op, [&]<class T>(T) -> Handler {
-    return repeated ? repeat<F, T> : once<F, T>;
-  });
+  return by_size(d.i.operand_width / 8, op,
+                 [&]<class T>(T) -> Handler { return repeated ? repeat<F, T> : once<F, T>; });
 }
 
 constexpr Binding kBindings[] = {

@@ -61,10 +61,12 @@ void end_linked(Cpu& cpu, const Op* op) {
 
 }  // namespace
 
-Op make_link(uint8_t mode, const uint8_t* host, uint64_t distance, unsigned instructions, bool branch) {
+Op make_link(uint8_t mode, const uint8_t* host, uint64_t distance, unsigned instructions,
+             bool branch) {
   Op op;
   op.imm = distance;
-  op.offset = static_cast<uint16_t>(distance);  // of the end that is not a branch taken: RIP, should it become stale
+  op.offset = static_cast<uint16_t>(
+      distance);  // of the end that is not a branch taken: RIP, should it become stale
   op.number = static_cast<uint16_t>(instructions);
   op.flags = branch ? op_flag::kEnds : 0;
   if (!mode_links(mode)) {

@@ -15,7 +15,8 @@ constexpr unsigned kPageBytes = 4096;
 constexpr unsigned kLongest = 15;  // bytes of an instruction
 
 const uint8_t* page_of(const uint8_t* host) {
-  return reinterpret_cast<const uint8_t*>(reinterpret_cast<uintptr_t>(host) & ~uintptr_t{kPageBytes - 1});
+  return reinterpret_cast<const uint8_t*>(reinterpret_cast<uintptr_t>(host) &
+                                          ~uintptr_t{kPageBytes - 1});
 }
 
 unsigned offset_in_page(const uint8_t* host) {
@@ -40,7 +41,8 @@ Block* fetch_failed(Cpu& cpu) {
   return nullptr;
 }
 
-// The page after that of `linear`, where an instruction goes on. Null: that is a fault, which the processor's exit says.
+// The page after that of `linear`, where an instruction goes on. Null: that is a fault, which the
+// processor's exit says.
 const uint8_t* fetch_rest(Cpu& cpu, uint64_t linear, uint8_t mode) {
   const uint64_t here = kPageBytes - linear % kPageBytes;
   if ((mode & code_mode::kFlat) == 0 && cpu.rip + here > cpu.state.segments[kCs].limit) {
@@ -112,7 +114,8 @@ void CodeCache::note(Block* block, const uint8_t* page) {
   }
   Page& p = found->second;
   // One that crosses pages is noted again each time another page comes after it.
-  const bool noted = block->crosses() && std::find(p.blocks.begin(), p.blocks.end(), block) != p.blocks.end();
+  const bool noted =
+      block->crosses() && std::find(p.blocks.begin(), p.blocks.end(), block) != p.blocks.end();
   if (!noted) p.blocks.push_back(block);
   const Part part = part_in(*block, page);
   p.chunks |= chunk_bits(part.offset, part.bytes);

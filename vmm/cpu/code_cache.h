@@ -10,14 +10,17 @@
 #include "vmm/cpu/memory_path.h"
 #include "vmm/cpu/op.h"
 
-// Decoded blocks of guest code, by where their bytes lie in host memory and in what mode they were decoded; shared by all
-// processors of a machine.
+// Decoded blocks of guest code, by where their bytes lie in host memory and in what mode they were
+// decoded; shared by all processors of a machine.
 //
-//  1. A block lies in one page, but for a block of one instruction that crosses into the next: where its second part lies is
+//  1. A block lies in one page, but for a block of one instruction that crosses into the next:
+//  where its second part lies is
 //     looked up with it each time, as the next page may be another one by then.
-//  2. A store to bytes of a block makes the block stale: each of its ops leaves for the dispatcher. So a block that
+//  2. A store to bytes of a block makes the block stale: each of its ops leaves for the dispatcher.
+//  So a block that
 //     overwrites itself ahead needs no test in between.
-//  3. Stale blocks are freed, with all others, when there is no more room (`kMaxOps`), and never while one runs.
+//  3. Stale blocks are freed, with all others, when there is no more room (`kMaxOps`), and never
+//  while one runs.
 
 namespace gnomon::vmm {
 
@@ -27,17 +30,18 @@ struct Block {
   uint16_t instructions = 0;
   uint8_t mode = 0;
   bool stale = false;
-  const uint8_t* rest = nullptr;  ///< of a block that crosses into the next page: where that page's first byte lies
+  const uint8_t* rest =
+      nullptr;  ///< of a block that crosses into the next page: where that page's first byte lies
   Op* ops = nullptr;
-  std::vector<const Op*> links;   ///< ends of other blocks that go to `ops`
+  std::vector<const Op*> links;  ///< ends of other blocks that go to `ops`
 
   bool crosses() const { return rest != nullptr; }
 };
 
 class CodeCache final : public CodeWatch {
  public:
-  static constexpr unsigned kMaxInstructions = 64;       ///< of a block
-  static constexpr size_t kMaxOps = 1024 * 1024;         ///< 48 MiB of them
+  static constexpr unsigned kMaxInstructions = 64;  ///< of a block
+  static constexpr size_t kMaxOps = 1024 * 1024;    ///< 48 MiB of them
 
   CodeCache();
   ~CodeCache() override;
@@ -47,7 +51,8 @@ class CodeCache final : public CodeWatch {
   /// A processor that stores to the same memory. It must outlive the cache's use.
   void attach(MemoryPath& memory) { paths_.push_back(&memory); }
 
-  /// The block at the processor's RIP, decoded if need be. Null: fetching faults, and the processor's exit says so.
+  /// The block at the processor's RIP, decoded if need be. Null: fetching faults, and the
+  /// processor's exit says so.
   Block* find(Cpu& cpu, uint8_t mode);
 
   bool has_code(const uint8_t* host_page) const override { return pages_.contains(host_page); }
@@ -55,8 +60,8 @@ class CodeCache final : public CodeWatch {
 
   /// To be called between blocks: frees everything if there is little room. True: it did.
   bool make_room();
-  uint64_t generation() const { return generation_; }  ///< grows whenever blocks are freed
-  uint64_t decoded() const { return decoded_; }        ///< instructions so far
+  uint64_t generation() const { return generation_; }    ///< grows whenever blocks are freed
+  uint64_t decoded() const { return decoded_; }          ///< instructions so far
   uint64_t invalidated() const { return invalidated_; }  ///< blocks so far
 
  private:

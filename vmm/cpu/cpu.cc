@@ -13,14 +13,14 @@ bool flat_data(const Segment& s) {
          (s.attributes & seg::kExpandDown) == 0;
 }
 
-bool flat_code(const Segment& s) {
-  return s.base == 0 && s.limit == 0xffff'ffff && s.present();
-}
+bool flat_code(const Segment& s) { return s.base == 0 && s.limit == 0xffff'ffff && s.present(); }
 
-constexpr uint64_t kMonitor = 1u << 1, kEmulate = 1u << 2, kTaskSwitched = 1u << 3;  // CR0.MP, EM, TS
-constexpr uint64_t kFxsr = 1u << 9;                                                  // CR4.OSFXSR
+constexpr uint64_t kMonitor = 1u << 1, kEmulate = 1u << 2,
+                   kTaskSwitched = 1u << 3;  // CR0.MP, EM, TS
+constexpr uint64_t kFxsr = 1u << 9;          // CR4.OSFXSR
 
-// What instructions of the x87, MMX and SSE raise before they do anything (SDM vol. 3, tables 2-1, 12-1 and 13-1).
+// What instructions of the x87, MMX and SSE raise before they do anything (SDM vol. 3, tables 2-1,
+// 12-1 and 13-1).
 void find_unit_faults(Cpu& cpu) {
   const uint64_t cr0 = cpu.controls().cr0;
   const bool emulate = (cr0 & kEmulate) != 0;
@@ -61,7 +61,8 @@ void Cpu::mode_changed() {
   if (long_mode()) linear_mask = 0xffff'ffff;
   if ((s[kCs].attributes & seg::kDB) != 0) mode |= code_mode::k32;
   if ((s[kSs].attributes & seg::kDB) != 0) mode |= code_mode::kStack32;
-  const bool flat = flat_code(s[kCs]) && flat_data(s[kSs]) && flat_data(s[kDs]) && flat_data(s[kEs]);
+  const bool flat =
+      flat_code(s[kCs]) && flat_data(s[kSs]) && flat_data(s[kDs]) && flat_data(s[kEs]);
   // FS and GS are checked where they are used unless they are flat, too: see the decoder.
   if (flat) mode |= code_mode::kFlat;
 }

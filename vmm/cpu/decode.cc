@@ -12,8 +12,8 @@ namespace {
 
 using Bind = bool (*)(const Decoded&, Op&);
 
-// MOVSD and CMPSD name an instruction on strings and one on vectors: who is bound later is asked first, and leaves
-// `op` alone if it is not its own.
+// MOVSD and CMPSD name an instruction on strings and one on vectors: who is bound later is asked
+// first, and leaves `op` alone if it is not its own.
 struct Binds {
   Bind last = nullptr;
   Bind before = nullptr;
@@ -27,10 +27,13 @@ const std::vector<Binds>& bindings() {
   static const std::vector<Binds> table = [] {
     std::vector<Binds> rows(ZYDIS_MNEMONIC_MAX_VALUE + 1);
     for (const auto& part :
-         {move_bindings(), convert_bindings(), condition_bindings(), hint_bindings(), arithmetic_bindings(),
-          shift_bindings(), double_shift_bindings(), multiply_bindings(), bit_bindings(), exchange_bindings(), branch_bindings(), stack_bindings(), string_bindings(),
-          decimal_bindings(), x87_bindings(), sse_move_bindings(), sse_float_bindings(),
-          sse_convert_bindings(), sse_integer_bindings(), sse_shuffle_bindings(), fpu_state_bindings(),
+         {move_bindings(),         convert_bindings(),     condition_bindings(),
+          hint_bindings(),         arithmetic_bindings(),  shift_bindings(),
+          double_shift_bindings(), multiply_bindings(),    bit_bindings(),
+          exchange_bindings(),     branch_bindings(),      stack_bindings(),
+          string_bindings(),       decimal_bindings(),     x87_bindings(),
+          sse_move_bindings(),     sse_float_bindings(),   sse_convert_bindings(),
+          sse_integer_bindings(),  sse_shuffle_bindings(), fpu_state_bindings(),
           sensitive_bindings()}) {
       for (const Binding& b : part) rows[b.mnemonic] = {b.bind, rows[b.mnemonic].last};
     }
@@ -45,7 +48,8 @@ const ZydisDecoder& decoder_for(uint8_t mode) {
     ZydisDecoderInit(&d[code_mode::k16], ZYDIS_MACHINE_MODE_LEGACY_16, ZYDIS_STACK_WIDTH_16);
     ZydisDecoderInit(&d[code_mode::k32], ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32);
     ZydisDecoderInit(&d[code_mode::k64], ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
-    // All of the space that MPX took are NOPs of the processors before it; Zydis knows of registers that it does not have.
+    // All of the space that MPX took are NOPs of the processors before it; Zydis knows of registers
+    // that it does not have.
     for (ZydisDecoder& one : d) ZydisDecoderEnableMode(&one, ZYDIS_DECODER_MODE_MPX, ZYAN_FALSE);
     return d;
   }();
@@ -66,10 +70,8 @@ uint8_t register_operand(ZydisRegister r) {
       return static_cast<uint8_t>(8 * (r - ZYDIS_REGISTER_AL));
     case ZYDIS_REGCLASS_GPR16:
     case ZYDIS_REGCLASS_GPR32:
-    case ZYDIS_REGCLASS_GPR64:
-      return static_cast<uint8_t>(8 * id);
-    default:
-      return id;
+    case ZYDIS_REGCLASS_GPR64: return static_cast<uint8_t>(8 * id);
+    default: return id;
   }
 }
 
@@ -90,7 +92,9 @@ uint8_t segment_number(ZydisRegister r) {
   }
 }
 
-uint64_t mask_of_bits(unsigned bits) { return bits == 64 ? ~uint64_t{0} : (uint64_t{1} << bits) - 1; }
+uint64_t mask_of_bits(unsigned bits) {
+  return bits == 64 ? ~uint64_t{0} : (uint64_t{1} << bits) - 1;
+}
 
 void fill_memory(const Decoded& d, const ZydisDecodedOperand& o, Op& op) {
   op.flags |= op_flag::kMemory;
@@ -104,8 +108,9 @@ void fill_memory(const Decoded& d, const ZydisDecodedOperand& o, Op& op) {
   op.disp = static_cast<int32_t>(o.mem.disp.has_displacement ? o.mem.disp.value : 0);
   op.index = address_register(o.mem.index);
   if (o.mem.base == ZYDIS_REGISTER_RIP || o.mem.base == ZYDIS_REGISTER_EIP) {
-    // Who makes the block adds where the instruction ends, less than a page from its start. So that the sum always fits, a page
-    // of a displacement close to 2^31 is added by way of the index, which such an operand does not have.
+    // Who makes the block adds where the instruction ends, less than a page from its start. So that
+    // the sum always fits, a page of a displacement close to 2^31 is added by way of the index,
+    // which such an operand does not have.
     op.base = kBlockStart;
     constexpr int32_t kPageBytes = 4096;
     if (op.disp > std::numeric_limits<int32_t>::max() - kPageBytes) {
@@ -117,7 +122,8 @@ void fill_memory(const Decoded& d, const ZydisDecodedOperand& o, Op& op) {
   }
   // Zydis 4.0 sees a base where there is none, in 64-bit code with 32-bit addresses and REX.B.
   const auto& raw = d.i.raw;
-  if (raw.modrm.mod == 0 && raw.modrm.rm == 4 && raw.sib.base == 5 && d.i.address_width != 16 && op.base != kBlockStart) {
+  if (raw.modrm.mod == 0 && raw.modrm.rm == 4 && raw.sib.base == 5 && d.i.address_width != 16 &&
+      op.base != kBlockStart) {
     op.base = kNoRegister;
     op.disp = static_cast<int32_t>(raw.disp.value);
   }
@@ -129,9 +135,11 @@ void fill_operands(const Decoded& d, Op& op) {
   op.code = static_cast<uint16_t>(d.i.mnemonic);
   op.address_mask = mask_of_bits(d.i.address_width);
   if ((d.i.attributes & ZYDIS_ATTRIB_HAS_LOCK) != 0) op.flags |= op_flag::kLock;
-  if ((d.i.attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE)) != 0) op.flags |= op_flag::kRep;
+  if ((d.i.attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE)) != 0)
+    op.flags |= op_flag::kRep;
   if ((d.i.attributes & ZYDIS_ATTRIB_HAS_REPNE) != 0) op.flags |= op_flag::kRepne;
-  if ((d.i.attributes & ZYDIS_ATTRIB_HAS_REX) != 0 && d.i.raw.rex.W != 0) op.flags |= op_flag::kWide;
+  if ((d.i.attributes & ZYDIS_ATTRIB_HAS_REX) != 0 && d.i.raw.rex.W != 0)
+    op.flags |= op_flag::kWide;
   if ((d.mode & code_mode::kFlat) == 0) op.flags |= op_flag::kChecked;
   uint8_t* const registers[] = {&op.r1, &op.r2, &op.r3};
   unsigned found = 0;
@@ -169,11 +177,13 @@ void add_check(const Decoded& d, DecodedOp& out) {
   }
 }
 
-// How many bytes it takes to see that what begins here is no instruction: any of them may be changed to make it one.
+// How many bytes it takes to see that what begins here is no instruction: any of them may be
+// changed to make it one.
 unsigned bytes_of_undefined(const uint8_t* bytes, unsigned available, uint8_t mode) {
   ZydisDecodedInstruction i;
   for (unsigned n = 1; n < available; ++n) {
-    const ZyanStatus status = ZydisDecoderDecodeInstruction(&decoder_for(mode), nullptr, bytes, n, &i);
+    const ZyanStatus status =
+        ZydisDecoderDecodeInstruction(&decoder_for(mode), nullptr, bytes, n, &i);
     if (status != ZYDIS_STATUS_NO_MORE_DATA) return n;
   }
   return available;
@@ -183,12 +193,16 @@ unsigned bytes_of_undefined(const uint8_t* bytes, unsigned available, uint8_t mo
 bool longer_without_lock(const uint8_t* bytes, unsigned available, uint8_t mode) {
   std::array<uint8_t, ZYDIS_MAX_INSTRUCTION_LENGTH> copy;
   std::copy_n(bytes, available, copy.begin());
-  constexpr std::array<uint8_t, 11> kPrefixes = {0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf0, 0xf2, 0xf3};
-  const auto is_prefix = [&](uint8_t b) { return std::find(kPrefixes.begin(), kPrefixes.end(), b) != kPrefixes.end(); };
+  constexpr std::array<uint8_t, 11> kPrefixes = {0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65,
+                                                 0x66, 0x67, 0xf0, 0xf2, 0xf3};
+  const auto is_prefix = [&](uint8_t b) {
+    return std::find(kPrefixes.begin(), kPrefixes.end(), b) != kPrefixes.end();
+  };
   const auto opcode = std::find_if_not(copy.begin(), copy.begin() + available, is_prefix);
   std::replace(copy.begin(), opcode, uint8_t{0xf0}, uint8_t{0x3e});
   ZydisDecodedInstruction i;
-  const ZyanStatus status = ZydisDecoderDecodeInstruction(&decoder_for(mode), nullptr, copy.data(), available, &i);
+  const ZyanStatus status =
+      ZydisDecoderDecodeInstruction(&decoder_for(mode), nullptr, copy.data(), available, &i);
   return status == ZYDIS_STATUS_INSTRUCTION_TOO_LONG ||
          (status == ZYDIS_STATUS_NO_MORE_DATA && available == ZYDIS_MAX_INSTRUCTION_LENGTH);
 }
@@ -200,7 +214,8 @@ unsigned decode(const uint8_t* bytes, unsigned available, uint8_t mode, DecodedO
   Op& op = out.op;
   Decoded d;
   d.mode = mode;
-  const ZyanStatus status = ZydisDecoderDecodeFull(&decoder_for(mode), bytes, available, &d.i, d.o.data());
+  const ZyanStatus status =
+      ZydisDecoderDecodeFull(&decoder_for(mode), bytes, available, &d.i, d.o.data());
   if (status == ZYDIS_STATUS_NO_MORE_DATA && available < ZYDIS_MAX_INSTRUCTION_LENGTH) return 0;
   const auto faults = [&](Handler handler, unsigned length) {
     op = Op{};
@@ -215,10 +230,11 @@ unsigned decode(const uint8_t* bytes, unsigned available, uint8_t mode, DecodedO
   if (status == ZYDIS_STATUS_ILLEGAL_LOCK && longer_without_lock(bytes, available, mode)) {
     return faults(handlers::too_long, available);
   }
-  if (!ZYAN_SUCCESS(status)) return faults(handlers::undefined, bytes_of_undefined(bytes, available, mode));
+  if (!ZYAN_SUCCESS(status))
+    return faults(handlers::undefined, bytes_of_undefined(bytes, available, mode));
   if (d.i.mnemonic == ZYDIS_MNEMONIC_PAUSE && d.i.raw.rex.B != 0) {
-    // Zydis 4.0 says PAUSE; processors exchange RAX and R8. The same without the F3, which becomes a prefix that
-    // 64-bit mode ignores.
+    // Zydis 4.0 says PAUSE; processors exchange RAX and R8. The same without the F3, which becomes
+    // a prefix that 64-bit mode ignores.
     std::array<uint8_t, ZYDIS_MAX_INSTRUCTION_LENGTH> copy;
     std::replace_copy(bytes, bytes + d.i.length, copy.begin(), uint8_t{0xf3}, uint8_t{0x3e});
     ZydisDecoderDecodeFull(&decoder_for(mode), copy.data(), d.i.length, &d.i, d.o.data());

@@ -10,7 +10,8 @@
 #include "absl/types/span.h"
 #include "vmm/cpu/op.h"
 
-// From bytes to Op: Zydis tells what the instruction is, a table of bindings which handler executes it.
+// From bytes to Op: Zydis tells what the instruction is, a table of bindings which handler executes
+// it.
 
 namespace gnomon::vmm {
 
@@ -29,14 +30,15 @@ struct Decoded {
   unsigned bytes(unsigned n) const { return o[n].size / 8; }
 };
 
-/// Gives `op`, whose operand fields are filled in, its handler (and changes fields if the handler wants it so). False: this
-/// form is not implemented; it raises #UD.
+/// Gives `op`, whose operand fields are filled in, its handler (and changes fields if the handler
+/// wants it so). False: this form is not implemented; it raises #UD.
 struct Binding {
   ZydisMnemonic mnemonic;
   bool (*bind)(const Decoded& d, Op& op);
 };
 
-/// Gives `op` the handler that `choose` answers for an unsigned integer of so many bytes. False: no such size.
+/// Gives `op` the handler that `choose` answers for an unsigned integer of so many bytes. False: no
+/// such size.
 template <class Choose>
 bool by_size(unsigned bytes, Op& op, Choose&& choose) {
   switch (bytes) {
@@ -81,28 +83,31 @@ absl::Span<const Binding> sse_shuffle_bindings();
 absl::Span<const Binding> fpu_state_bindings();
 absl::Span<const Binding> sensitive_bindings();
 
-/// For forms of other instructions that go to the VMM, too (MOV to CR3, far CALL, POP SS, …): binds `op` so and
-/// answers true. The VMM finds the instruction's details by decoding it again where Op does not hold them.
+/// For forms of other instructions that go to the VMM, too (MOV to CR3, far CALL, POP SS, …): binds
+/// `op` so and answers true. The VMM finds the instruction's details by decoding it again where Op
+/// does not hold them.
 bool bind_sensitive(const Decoded& d, Op& op);
 
 /// An instruction, decoded.
 struct DecodedOp {
   Op op;                 ///< complete but for `offset` and `number`
   bool checked = false;  ///< `check` goes before it
-  Op check;              ///< tests its memory operand against the segment: no instruction of its own
+  Op check;  ///< tests its memory operand against the segment: no instruction of its own
 };
 
-/// Decodes one instruction of at most `available` bytes. 0: it does not fit into them (it goes on in the next page);
-/// otherwise its length. What cannot be decoded, or is not implemented, becomes an op that raises #UD; its length is that of the bytes
-/// that say so. What is longer than 15 bytes becomes one that raises #GP(0).
+/// Decodes one instruction of at most `available` bytes. 0: it does not fit into them (it goes on
+/// in the next page); otherwise its length. What cannot be decoded, or is not implemented, becomes
+/// an op that raises #UD; its length is that of the bytes that say so. What is longer than 15 bytes
+/// becomes one that raises #GP(0).
 unsigned decode(const uint8_t* bytes, unsigned available, uint8_t mode, DecodedOp& out);
 
 /// Handlers that several bindings share.
 namespace handlers {
-void undefined(Cpu& cpu, const Op* op);      ///< #UD
-void too_long(Cpu& cpu, const Op* op);       ///< #GP: more than 15 bytes
-void sensitive(Cpu& cpu, const Op* op);      ///< to the VMM
-void check_segment(Cpu& cpu, const Op* op);  ///< the memory operand of op[1]: `size` bytes, stored to if `r1`
+void undefined(Cpu& cpu, const Op* op);  ///< #UD
+void too_long(Cpu& cpu, const Op* op);   ///< #GP: more than 15 bytes
+void sensitive(Cpu& cpu, const Op* op);  ///< to the VMM
+void check_segment(Cpu& cpu,
+                   const Op* op);  ///< the memory operand of op[1]: `size` bytes, stored to if `r1`
 }  // namespace handlers
 
 }  // namespace gnomon::vmm

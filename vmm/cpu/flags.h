@@ -9,10 +9,11 @@
 
 namespace gnomon::vmm {
 
-/// The six arithmetic flags, kept as what they are computed from: most are never asked for. `result` is the
-/// result, sign-extended to 64 bits; `carries` the carries (borrows) out of each bit, shifted so that those out of the
-/// operand's top bit stand in bit 63; bit 4 of `aux` is AF. So that any set of flags can be held, bit 63 of `aux`
-/// inverts SF, and bits 8 to 15 are xored with the byte that PF counts.
+/// The six arithmetic flags, kept as what they are computed from: most are never asked for.
+/// `result` is the result, sign-extended to 64 bits; `carries` the carries (borrows) out of each
+/// bit, shifted so that those out of the operand's top bit stand in bit 63; bit 4 of `aux` is AF.
+/// So that any set of flags can be held, bit 63 of `aux` inverts SF, and bits 8 to 15 are xored
+/// with the byte that PF counts.
 struct LazyFlags {
   uint64_t result = 1;
   uint64_t carries = 0;
@@ -43,9 +44,7 @@ struct LazyFlags {
     if (even != ((rflags & flag::kPF) != 0)) aux |= uint64_t{1} << 8;
     set_cf_of((rflags & flag::kCF) != 0, (rflags & flag::kOF) != 0);
   }
-  void set_cf_of(bool cf, bool of) {
-    carries = (uint64_t{cf} << 63) | (uint64_t{cf != of} << 62);
-  }
+  void set_cf_of(bool cf, bool of) { carries = (uint64_t{cf} << 63) | (uint64_t{cf != of} << 62); }
   /// CF alone; the others stay.
   void set_cf(bool cf) { set_cf_of(cf, of()); }
 

@@ -70,7 +70,8 @@ bool load_fx_image(CpuState& s, const FxImage& image, bool wide, bool all) {
   if ((control & ~mxcsr::kDefined) != 0) return false;
   s.mxcsr = control;
   X87State& x = s.x87;
-  x.control = static_cast<uint16_t>((get<uint16_t>(image, 0) & x87::kControlDefined) | x87::kControlOnes);
+  x.control =
+      static_cast<uint16_t>((get<uint16_t>(image, 0) & x87::kControlDefined) | x87::kControlOnes);
   x.status = get<uint16_t>(image, 2);
   x87::summarize(x);
   x.tags = get<uint8_t>(image, 4);
@@ -78,7 +79,8 @@ bool load_fx_image(CpuState& s, const FxImage& image, bool wide, bool all) {
   x.last_ip = wide ? get<uint64_t>(image, 8) : get<uint32_t>(image, 8);
   x.last_data = wide ? get<uint64_t>(image, 16) : get<uint32_t>(image, 16);
   for (unsigned i = 0; i < 8; ++i) x87::st(x, i) = get<Real80>(image, 32 + 16 * i);
-  for (unsigned i = 0; i < (all ? 16u : 8u); ++i) s.xmm[i].q = get<std::array<uint64_t, 2>>(image, 160 + 16 * i);
+  for (unsigned i = 0; i < (all ? 16u : 8u); ++i)
+    s.xmm[i].q = get<std::array<uint64_t, 2>>(image, 160 + 16 * i);
   return true;
 }
 
@@ -97,7 +99,8 @@ std::array<uint8_t, 28> environment_image(const X87State& s, const EnvironmentFo
     }
   }
   if (form.wide) {
-    // Linear addresses are split at bit 16 in real mode; else, the opcode shares a word with the selector.
+    // Linear addresses are split at bit 16 in real mode; else, the opcode shares a word with the
+    // selector.
     put(image, 12, form.real ? ip & 0xffff : ip);
     put(image, 16, form.real ? (ip >> 16) << 12 | opcode : opcode << 16);
     put(image, 20, form.real ? data & 0xffff : data);
@@ -111,9 +114,11 @@ std::array<uint8_t, 28> environment_image(const X87State& s, const EnvironmentFo
   return image;
 }
 
-void load_environment_image(X87State& s, const std::array<uint8_t, 28>& image, const EnvironmentForm& form) {
+void load_environment_image(X87State& s, const std::array<uint8_t, 28>& image,
+                            const EnvironmentForm& form) {
   const unsigned step = form.wide ? 4 : 2;
-  s.control = static_cast<uint16_t>((get<uint16_t>(image, 0) & x87::kControlDefined) | x87::kControlOnes);
+  s.control =
+      static_cast<uint16_t>((get<uint16_t>(image, 0) & x87::kControlDefined) | x87::kControlOnes);
   s.status = get<uint16_t>(image, step);
   x87::summarize(s);
   const auto tags = get<uint16_t>(image, 2 * step);

@@ -27,7 +27,8 @@ void fault(Cpu& cpu, const Op* op, const Fault& what) {
 }
 
 void memory_fault(Cpu& cpu, const Op* op, bool stack) {
-  if (cpu.memory.wants_device) [[unlikely]] return stop(cpu, op, ExitReason::kDevice);
+  if (cpu.memory.wants_device) [[unlikely]]
+    return stop(cpu, op, ExitReason::kDevice);
   cpu.exit.fault = cpu.memory.fault;
   if (cpu.exit.fault.non_canonical && stack) cpu.exit.fault.vector = kStackFault;
   stop(cpu, op, cpu.memory.host_failed ? ExitReason::kHostFailed : ExitReason::kFault);

@@ -8,11 +8,12 @@
 namespace gnomon::vmm {
 namespace {
 
-// Blocks follow each other without the dispatcher for so many instructions. Not more, because a handler that the compiler could
-// not make end in a jump leaves its frame on the stack.
+// Blocks follow each other without the dispatcher for so many instructions. Not more, because a
+// handler that the compiler could not make end in a jump leaves its frame on the stack.
 constexpr uint64_t kHorizon = 1024;
 
-// Bits 57 to 63 of a canonical address are like bit 56, so that these seven keep equal addresses apart.
+// Bits 57 to 63 of a canonical address are like bit 56, so that these seven keep equal addresses
+// apart.
 uint64_t context_of(uint8_t mode, bool user) {
   static_assert((code_mode::kBits | code_mode::kStack32 | code_mode::kFlat | code_mode::kSingle |
                  code_mode::kReal) < 64);
@@ -44,7 +45,8 @@ Block* Interp::find(Cpu& cpu, uint8_t mode) {
   const uint64_t linear = cpu.linear(kCs, cpu.rip);
   Jump& j = cpu.jump(linear);
   const uint64_t key = linear ^ context_of(mode, cpu.memory.user());
-  if (j.key == key && j.epoch == cpu.memory.epoch() && !j.block->stale) [[likely]] return j.block;
+  if (j.key == key && j.epoch == cpu.memory.epoch() && !j.block->stale) [[likely]]
+    return j.block;
   Block* const block = code_.find(cpu, mode);
   // Of one that crosses pages the second is looked up each time.
   if (block != nullptr && !block->crosses()) {
@@ -53,7 +55,8 @@ Block* Interp::find(Cpu& cpu, uint8_t mode) {
   return block;
 }
 
-// The block at RIP; null: an exception, which the processor's exit says. `alone`: of one instruction.
+// The block at RIP; null: an exception, which the processor's exit says. `alone`: of one
+// instruction.
 Block* Interp::next_block(Cpu& cpu, bool alone) {
   const uint8_t single = cpu.mode | code_mode::kSingle;
   if ((cpu.mode & code_mode::kFlat) != 0) {
@@ -64,9 +67,12 @@ Block* Interp::next_block(Cpu& cpu, bool alone) {
   }
   // What is fetched must lie within the code segment.
   const uint64_t limit = cpu.state.segments[kCs].limit;
-  const auto beyond = [&](const Block* b) { return b != nullptr && cpu.rip + b->bytes > limit + 1; };
+  const auto beyond = [&](const Block* b) {
+    return b != nullptr && cpu.rip + b->bytes > limit + 1;
+  };
   Block* block = cpu.rip <= limit ? find(cpu, alone ? single : cpu.mode) : nullptr;
-  if (!alone && (beyond(block) || (block != nullptr && block->instructions > cpu.until - cpu.instructions))) {
+  if (!alone &&
+      (beyond(block) || (block != nullptr && block->instructions > cpu.until - cpu.instructions))) {
     block = find(cpu, single);
   }
   if (cpu.rip <= limit && !beyond(block)) return block;
@@ -92,14 +98,18 @@ void Interp::run(Cpu& cpu, uint64_t until) {
   const bool single = traps || memory.exact() || !breakpoints_.empty();
   const bool links = !single && mode_links(cpu.mode);
   bool alone = single;
-  // Branches of 16-bit code cut their targets to 16 bits, but what follows offset FFFFH is 10000H, there too.
+  // Branches of 16-bit code cut their targets to 16 bits, but what follows offset FFFFH is 10000H,
+  // there too.
   const uint64_t ip_mask = cpu.code64() ? ~uint64_t{0} : 0xffff'ffff;
   cpu.rip &= ip_mask;
   while (cpu.instructions < until) {
-    if (!breakpoints_.empty() && at_breakpoint(cpu)) [[unlikely]] return;
-    if (code_.make_room()) [[unlikely]] cpu.link = nullptr;
+    if (!breakpoints_.empty() && at_breakpoint(cpu)) [[unlikely]]
+      return;
+    if (code_.make_room()) [[unlikely]]
+      cpu.link = nullptr;
     Block* const block = next_block(cpu, alone);
-    if (block == nullptr) [[unlikely]] return;
+    if (block == nullptr) [[unlikely]]
+      return;
     if (cpu.link != nullptr) {
       resolve_link(cpu.link, *block);
       cpu.link = nullptr;

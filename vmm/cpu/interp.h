@@ -11,17 +11,19 @@
 
 namespace gnomon::vmm {
 
-/// The executor that runs anywhere: interprets the instructions of one processor. What it may not do itself
-/// it leaves to the VMM (Cpu::exit). Deterministic: nothing but the guest's instructions decides where it stops.
+/// The executor that runs anywhere: interprets the instructions of one processor. What it may not
+/// do itself it leaves to the VMM (Cpu::exit). Deterministic: nothing but the guest's instructions
+/// decides where it stops.
 class Interp {
  public:
   explicit Interp(CodeCache& code);
 
-  /// Runs until Cpu::instructions is `until` exactly, or an exit before. The processor must not be halted.
-  /// Each iteration of a repeated string instruction counts as one instruction.
+  /// Runs until Cpu::instructions is `until` exactly, or an exit before. The processor must not be
+  /// halted. Each iteration of a repeated string instruction counts as one instruction.
   void run(Cpu& cpu, uint64_t until);
 
-  /// Linear addresses before which to stop (ExitReason::kBreakpoint); `skip_breakpoint` lets the next run begin at one.
+  /// Linear addresses before which to stop (ExitReason::kBreakpoint); `skip_breakpoint` lets the
+  /// next run begin at one.
   void set_breakpoint(uint64_t linear, bool on);
   void skip_breakpoint(bool skips = true) { skip_ = skips; }
 

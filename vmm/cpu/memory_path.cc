@@ -20,7 +20,12 @@ unsigned bytes_in_page(uint64_t linear, unsigned size) {
 }  // namespace
 
 MemoryPath::MemoryPath(Vcpu<Backend>& mmu, P2m& p2m, DevicePort& devices, CodeWatch* code)
-    : mmu_(mmu), p2m_(p2m), devices_(devices), code_(code), tables_(std::make_unique<Tables[]>(kTables)), current_(&tables_[0]) {}
+    : mmu_(mmu),
+      p2m_(p2m),
+      devices_(devices),
+      code_(code),
+      tables_(std::make_unique<Tables[]>(kTables)),
+      current_(&tables_[0]) {}
 
 void MemoryPath::flush() {
   ++epoch_;
@@ -83,7 +88,8 @@ StoreResult MemoryPath::write_physical(Gpa at, uint64_t value, unsigned size) {
   const P2mEntry frame = p2m_.lookup(at);
   if (stored == StoreResult::kNotBacked && frame.state() == FrameState::kLazy) host_failed = true;
   if (stored != StoreResult::kDone) return stored;
-  if (code_ != nullptr) code_->code_written(p2m_.host().at<uint8_t>(frame.frame()) + at.offset_in(PageSize::k4K), size);
+  if (code_ != nullptr)
+    code_->code_written(p2m_.host().at<uint8_t>(frame.frame()) + at.offset_in(PageSize::k4K), size);
   if (observer_ != nullptr) observer_->physical_written(at, value, size);
   return stored;
 }
@@ -98,10 +104,10 @@ bool MemoryPath::canonical(uint64_t linear) const {
   return (c.cr4 & cr4::kLA57) != 0 ? Long5::canonical(Gva(linear)) : Long4::canonical(Gva(linear));
 }
 
-// Do these bytes begin at a canonical address and end at another? That is found before any page is looked at; what begins
-// at one that is not canonical, the walk refuses.
+// Do the bytes leave canonical space? Found before any page is looked at.
 bool MemoryPath::leaves_canonical(uint64_t linear, unsigned size) {
-  if (canonical(linear + size - 1)) [[likely]] return false;
+  if (canonical(linear + size - 1)) [[likely]]
+    return false;
   fault = Fault::gp();
   fault.non_canonical = true;
   return true;
@@ -118,7 +124,8 @@ bool MemoryPath::failed(const Translation& t, uint64_t linear) {
     }
   } else {
     host_failed = true;
-    if (t.outcome == Outcome::kHostViolation && t.cause == HostCause::kNone) refusal = {t.level, t.gpa};
+    if (t.outcome == Outcome::kHostViolation && t.cause == HostCause::kNone)
+      refusal = {t.level, t.gpa};
     fault = Fault::plain(kMachineCheck);
   }
   return false;
@@ -151,17 +158,21 @@ void MemoryPath::keep(Entry& e, uint64_t linear, const Translation& t) {
   if (t.size != PageSize::k4K || t.splintered) has_large_ = true;
 }
 
-Translation MemoryPath::translate(uint64_t linear, unsigned size, Access how, const uint64_t* value) {
-  if (observer_ != nullptr) [[unlikely]] observer_->before_access(Gva(linear), size, how, value);
+Translation MemoryPath::translate(uint64_t linear, unsigned size, Access how,
+                                  const uint64_t* value) {
+  if (observer_ != nullptr) [[unlikely]]
+    observer_->before_access(Gva(linear), size, how, value);
   ++references[static_cast<size_t>(how.op())];
   const Translation t = mmu_.access(Gva(linear), how);
   check_requests();
-  if (CacheHierarchy* caches = mmu_.state().memory; caches != nullptr && t.ok()) caches->data(t.hpa);
+  if (CacheHierarchy* caches = mmu_.state().memory; caches != nullptr && t.ok())
+    caches->data(t.hpa);
   return t;
 }
 
 bool MemoryPath::load_slow(uint64_t linear, unsigned size, uint64_t& value, Access how) {
-  if (misaligned(linear, size, how.by())) [[unlikely]] return false;
+  if (misaligned(linear, size, how.by())) [[unlikely]]
+    return false;
   linear = wrap(linear);
   const unsigned here = bytes_in_page(linear, size);
   if (here < size && leaves_canonical(linear, size)) return false;
@@ -202,9 +213,11 @@ bool MemoryPath::load_piece(uint64_t linear, unsigned size, uint64_t& value, Acc
 }
 
 bool MemoryPath::store_slow(uint64_t linear, unsigned size, uint64_t value, Privilege by) {
-  if (misaligned(linear, size, by)) [[unlikely]] return false;
+  if (misaligned(linear, size, by)) [[unlikely]]
+    return false;
   linear = wrap(linear);
-  if (bytes_in_page(linear, size) == size) [[likely]] return store_piece(linear, size, value, by);
+  if (bytes_in_page(linear, size) == size) [[likely]]
+    return store_piece(linear, size, value, by);
   return store_bytes(linear, &value, size, by);
 }
 
@@ -230,8 +243,7 @@ bool MemoryPath::probe(uint64_t linear, unsigned size, Privilege by, bool& refus
 }
 
 bool MemoryPath::store_piece(uint64_t linear, unsigned size, uint64_t value, Privilege by) {
-  const bool user = by == Privilege::kUser;
-  Tables& tables = tables_of(user);
+  Tables& tables = tables_of(by == Privilege::kUser);
   Entry& watched = tables.code_write[index(linear)];
   if (watched.tag == tag(linear)) {
     uint8_t* to = host(watched, linear);
@@ -283,19 +295,19 @@ bool MemoryPath::load_bytes(uint64_t linear, void* to, unsigned size, Privilege 
 }
 
 bool MemoryPath::store_bytes(uint64_t linear, const void* from, unsigned size, Privilege by) {
+  const auto* const in = static_cast<const uint8_t*>(from);
   if (size <= 8 && bytes_in_page(linear, size) == size) {
-    uint64_t value = 0;
-    std::memcpy(&value, from, size);
-    return store_slow(linear, size, value, by);
+    return store_slow(linear, size, gnomon::load_bytes(in, size), by);
   }
-  // Nothing changes unless all of it can be stored: pages are looked at first; what the backend refuses it says only when it is
-  // asked to store, and then the bytes before are put back.
+  // Pages are looked at first. What the backend refuses it says only when it is asked to store;
+  // then the bytes before are put back.
   bool refusable = false;
-  if (misaligned(linear, std::min(size, 8u), by) || !probe(linear, size, by, refusable)) return false;
+  if (misaligned(linear, std::min(size, 8u), by) || !probe(linear, size, by, refusable))
+    return false;
   std::array<uint8_t, kMostBytes> before;
   if (refusable && !load_bytes(linear, before.data(), size, by)) return false;
   unsigned done = 0;
-  if (store_pieces(linear, static_cast<const uint8_t*>(from), size, by, done)) return true;
+  if (store_pieces(linear, in, size, by, done)) return true;
   if (refusable) {
     const Fault why = fault;
     unsigned undone = 0;
@@ -306,13 +318,12 @@ bool MemoryPath::store_bytes(uint64_t linear, const void* from, unsigned size, P
 }
 
 // Up to 8 bytes of a page at a time; `done` is how many bytes have been stored.
-bool MemoryPath::store_pieces(uint64_t linear, const uint8_t* from, unsigned size, Privilege by, unsigned& done) {
+bool MemoryPath::store_pieces(uint64_t linear, const uint8_t* from, unsigned size, Privilege by,
+                              unsigned& done) {
   while (done < size) {
     const uint64_t at = wrap(linear + done);
     const unsigned n = bytes_in_page(at, std::min(8u, size - done));
-    uint64_t value = 0;
-    std::memcpy(&value, from + done, n);
-    if (!store_piece(at, n, value, by)) return false;
+    if (!store_piece(at, n, gnomon::load_bytes(from + done, n), by)) return false;
     done += n;
   }
   return true;
@@ -322,7 +333,8 @@ const uint8_t* MemoryPath::fetch(uint64_t linear) {
   fetch_from_device = false;
   linear = wrap(linear);
   Entry& e = tables_[user_].fetch[index(linear)];
-  if (e.tag == tag(linear)) [[likely]] return host(e, linear);
+  if (e.tag == tag(linear)) [[likely]]
+    return host(e, linear);
   const Translation t = translate(linear, 1, {AccessOp::kFetch, privilege()});
   if (t.ok()) {
     keep(e, linear, t);

@@ -11,7 +11,8 @@
 
 namespace gnomon::vmm {
 
-/// May an MMX instruction run? If not, it has raised its fault. An exception that an x87 instruction left is raised first.
+/// May an MMX instruction run? If not, it has raised its fault. An exception that an x87
+/// instruction left is raised first.
 inline bool mmx_ready(Cpu& cpu, const Op* op) {
   constexpr uint16_t kErrorSummary = 0x80;
   constexpr uint64_t kNumericError = 1u << 5;  // CR0.NE
@@ -19,7 +20,8 @@ inline bool mmx_ready(Cpu& cpu, const Op* op) {
     fault(cpu, op, Fault::plain(cpu.mmx_fault));
     return false;
   }
-  if ((cpu.state.x87.status & kErrorSummary) != 0 && (cpu.controls().cr0 & kNumericError) != 0) [[unlikely]] {
+  if ((cpu.state.x87.status & kErrorSummary) != 0 && (cpu.controls().cr0 & kNumericError) != 0)
+      [[unlikely]] {
     fault(cpu, op, Fault::plain(kX87Error));
     return false;
   }

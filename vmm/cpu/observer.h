@@ -9,13 +9,14 @@
 
 namespace gnomon::vmm {
 
-/// Is told of all that a processor does to memory and to its translation (a recorder). Accesses are told one by one in
-/// exact mode only.
+/// Is told of all that a processor does to memory and to its translation (a recorder). Accesses are
+/// told one by one in exact mode only.
 class MemoryObserver {
  public:
   virtual ~MemoryObserver() = default;
-  /// Before a Vcpu::access of `bytes` in one page. `value`: what a store will put there if it succeeds; null for loads and
-  /// fetches, and for an access that only asks whether a store would succeed.
+  /// Before a Vcpu::access of `bytes` in one page. `value`: what a store will put there if it
+  /// succeeds; null for loads and fetches, and for an access that only asks whether a store would
+  /// succeed.
   virtual void before_access(Gva va, unsigned bytes, Access access, const uint64_t* value) = 0;
   // After what the processor has done with these values.
   virtual void cr3_written(uint64_t value) = 0;

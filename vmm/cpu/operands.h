@@ -74,14 +74,16 @@ void register_other(Cpu& cpu, const Op* op) {
   return next(cpu, op);
 }
 
-/// F::compute for T, for any width: the slow handlers are one for all operations and sizes, which keeps them few.
+/// F::compute for T, for any width: the slow handlers are one for all operations and sizes, which
+/// keeps them few.
 using Compute = uint64_t (*)(LazyFlags& flags, uint64_t a, uint64_t b);
 template <class F, class T>
 uint64_t widened_compute(LazyFlags& flags, uint64_t a, uint64_t b) {
   return F::template compute<T>(flags, static_cast<T>(a), static_cast<T>(b));
 }
 [[gnu::cold]] void register_memory_slow(Cpu& cpu, const Op* op, Compute compute, bool stores);
-[[gnu::cold]] void memory_other_slow(Cpu& cpu, const Op* op, Compute compute, bool stores, Source source);
+[[gnu::cold]] void memory_other_slow(Cpu& cpu, const Op* op, Compute compute, bool stores,
+                                     Source source);
 
 /// Register destination, memory.
 template <class F, class T, Address address>

@@ -4,16 +4,18 @@
 namespace gnomon::vmm {
 namespace {
 
-constexpr uint32_t kSign = 0x8000'0000, kInfinity = 0x7f80'0000, kQuiet = 0x0040'0000, kDefaultNan = 0xffc0'0000;
+constexpr uint32_t kSign = 0x8000'0000, kInfinity = 0x7f80'0000, kQuiet = 0x0040'0000,
+                   kDefaultNan = 0xffc0'0000;
 constexpr uint32_t kOne = 1u << 23;  // the leading bit of a significand
 
 int exponent_of(uint32_t x) { return static_cast<int>(x >> 23 & 0xff); }
 uint32_t significand_of(uint32_t x) { return kOne | (x & (kOne - 1)); }
 bool is_nan(uint32_t x) { return (x & ~kSign) > kInfinity; }
 
-// The number with this biased exponent if the significand is below 1, with the next one if it is 1: `twice` holds the
-// significand with 25 bits after the point, more than 1/2 and at most 1, to be rounded to 24. Ties do not occur: the square or
-// the product of an odd number of 25 bits is no power of two.
+// The number with this biased exponent if the significand is below 1, with the next one if it is 1:
+// `twice` holds the significand with 25 bits after the point, more than 1/2 and at most 1, to be
+// rounded to 24. Ties do not occur: the square or the product of an odd number of 25 bits is no
+// power of two.
 uint32_t packed(int exponent, uint64_t twice) {
   const auto rounded = static_cast<uint32_t>((twice + 1) >> 1);
   const int bits = exponent * static_cast<int>(kOne) + static_cast<int>(rounded - kOne);

@@ -8,14 +8,17 @@
 #include "vmm/cpu/decode.h"
 #include "vmm/cpu/softsse_host.h"
 
-// What handlers of vector instructions share: operands, and floating-point operations under the guest's MXCSR.
+// What handlers of vector instructions share: operands, and floating-point operations under the
+// guest's MXCSR.
 
 namespace gnomon::vmm {
 
 /// MXCSR (SDM vol. 1, 10.2.3).
 namespace mxcsr {
-inline constexpr uint32_t kInvalid = 1, kDenormal = 2, kZeroDivide = 4, kUnderflow = 0x10, kFlags = 0x3f,
-                          kBefore = kInvalid | kDenormal | kZeroDivide;  ///< found before the operation
+inline constexpr uint32_t kInvalid = 1, kDenormal = 2, kZeroDivide = 4, kUnderflow = 0x10,
+                          kFlags = 0x3f,
+                          kBefore =
+                              kInvalid | kDenormal | kZeroDivide;  ///< found before the operation
 inline constexpr unsigned kMaskShift = 7;
 inline constexpr uint32_t kMasks = kFlags << kMaskShift, kFlushToZero = 0x8000, kDefault = 0x1f80,
                           kDefined = 0xffff;  ///< the rest is reserved
@@ -23,15 +26,19 @@ inline constexpr uint32_t kMasks = kFlags << kMaskShift, kFlushToZero = 0x8000, 
 
 /// May an SSE instruction run? If not, it has raised its fault.
 inline bool sse_ready(Cpu& cpu, const Op* op) {
-  if (cpu.sse_fault == 0) [[likely]] return true;
+  if (cpu.sse_fault == 0) [[likely]]
+    return true;
   fault(cpu, op, Fault::plain(cpu.sse_fault));
   return false;
 }
 
 inline Vector128 xmm(const Cpu& cpu, uint8_t number) { return host::load(cpu.state.xmm[number]); }
-inline void set_xmm(Cpu& cpu, uint8_t number, Vector128 v) { host::store(cpu.state.xmm[number], v); }
+inline void set_xmm(Cpu& cpu, uint8_t number, Vector128 v) {
+  host::store(cpu.state.xmm[number], v);
+}
 
-/// Loads the memory operand into the low bytes, the others 0; 16 bytes must be aligned if `aligned`. False: it has faulted.
+/// Loads the memory operand into the low bytes, the others 0; 16 bytes must be aligned if
+/// `aligned`. False: it has faulted.
 template <unsigned bytes, bool aligned = true>
 bool load_vector(Cpu& cpu, const Op* op, Vector128& v) {
   const uint64_t at = cpu.linear_of(op);
@@ -47,7 +54,8 @@ bool load_vector(Cpu& cpu, const Op* op, Vector128& v) {
     }
     v = host::make(halves[0], halves[1]);
   } else {
-    std::conditional_t<bytes == 8, uint64_t, std::conditional_t<bytes == 4, uint32_t, uint16_t>> value;
+    std::conditional_t<bytes == 8, uint64_t, std::conditional_t<bytes == 4, uint32_t, uint16_t>>
+        value;
     if (!cpu.memory.load(at, value)) {
       memory_fault(cpu, op);
       return false;
@@ -76,13 +84,13 @@ bool store_vector(Cpu& cpu, const Op* op, Vector128 v) {
   return stored;
 }
 
-/// Takes over the flags of an operation under the guest's MXCSR. False: one is not masked, and has been raised: the
-/// result is not to be written.
+/// Takes over the flags of an operation under the guest's MXCSR. False: one is not masked, and has
+/// been raised: the result is not to be written.
 bool take_simd_flags(Cpu& cpu, const Op* op, uint32_t flags);
 
-/// Runs `I::run(a, b)` as the guest's MXCSR wants it, then `I::finish(cpu, op, result)` and the next instruction.
-/// With all of MXCSR at its defaults it runs as it is; only flags that the guest does not have yet need care: they may be
-/// older, of the host's own work.
+/// Runs `I::run(a, b)` as the guest's MXCSR wants it, then `I::finish(cpu, op, result)` and the
+/// next instruction. With all of MXCSR at its defaults it runs as it is; only flags that the guest
+/// does not have yet need care: they may be older, of the host's own work.
 template <class I, class A, class B>
 [[gnu::noinline]] void run_float_carefully(Cpu& cpu, const Op* op, A a, B b) {
   const uint32_t saved = host::mxcsr();
@@ -91,8 +99,8 @@ template <class I, class A, class B>
   uint32_t control = (guest & ~mxcsr::kFlags) | mxcsr::kMasks;
   uint32_t flags = 0;
   if (!underflow_masked) {
-    // A masked underflow is one of a tiny result that is not exact; an unmasked one, of any tiny result: those that
-    // flushing to zero changes.
+    // A masked underflow is one of a tiny result that is not exact; an unmasked one, of any tiny
+    // result: those that flushing to zero changes.
     host::set_mxcsr(control | mxcsr::kFlushToZero);
     I::run(a, b);
     flags = host::mxcsr() & mxcsr::kUnderflow;

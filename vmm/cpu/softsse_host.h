@@ -9,8 +9,9 @@
 
 #include "gnomon/vmm/cpu_state.h"
 
-// The host's vector instructions, each by the name it has in the guest: the result is the host's, bit for bit, and the same on
-// all hosts, as the manual leaves nothing open. Needs an x86-64 host; nothing else in the vector unit does.
+// The host's vector instructions, each by the name it has in the guest: the result is the host's,
+// bit for bit, and the same on all hosts, as the manual leaves nothing open. Needs an x86-64 host;
+// nothing else in the vector unit does.
 
 namespace gnomon::vmm {
 
@@ -21,7 +22,9 @@ namespace host {
 inline Vector128 load(const Xmm& x) {
   return _mm_load_si128(reinterpret_cast<const __m128i*>(x.q.data()));
 }
-inline void store(Xmm& x, Vector128 v) { _mm_store_si128(reinterpret_cast<__m128i*>(x.q.data()), v); }
+inline void store(Xmm& x, Vector128 v) {
+  _mm_store_si128(reinterpret_cast<__m128i*>(x.q.data()), v);
+}
 inline Vector128 make(uint64_t low, uint64_t high = 0) {
   return _mm_set_epi64x(static_cast<long long>(high), static_cast<long long>(low));
 }
@@ -36,30 +39,31 @@ inline uint32_t mxcsr() {
 }
 inline void set_mxcsr(uint32_t value) { asm volatile("ldmxcsr %0" : : "m"(value)); }
 
-/// `Instruction<m>::run(a, b)`: the destination after the instruction, where `a` is it before and `b` the source.
+/// `Instruction<m>::run(a, b)`: the destination after the instruction, where `a` is it before and
+/// `b` the source.
 template <ZydisMnemonic mnemonic>
 struct Instruction;
 
-#define GNOMON_FLOAT(name, text)                                                \
-  template <>                                                                   \
-  struct Instruction<ZYDIS_MNEMONIC_##name> {                                   \
-    static Vector128 run(Vector128 a, Vector128 b) {                            \
-      asm volatile(text " %1, %0" : "+x"(a) : "x"(b));                          \
-      return a;                                                                 \
-    }                                                                           \
+#define GNOMON_FLOAT(name, text)                       \
+  template <>                                          \
+  struct Instruction<ZYDIS_MNEMONIC_##name> {          \
+    static Vector128 run(Vector128 a, Vector128 b) {   \
+      asm volatile(text " %1, %0" : "+x"(a) : "x"(b)); \
+      return a;                                        \
+    }                                                  \
   }
-#define GNOMON_INTEGER(name, text)                                              \
-  template <>                                                                   \
-  struct Instruction<ZYDIS_MNEMONIC_##name> {                                   \
-    static Vector128 run(Vector128 a, Vector128 b) {                            \
-      asm(text " %1, %0" : "+x"(a) : "x"(b));                                   \
-      return a;                                                                 \
-    }                                                                           \
+#define GNOMON_INTEGER(name, text)                   \
+  template <>                                        \
+  struct Instruction<ZYDIS_MNEMONIC_##name> {        \
+    static Vector128 run(Vector128 a, Vector128 b) { \
+      asm(text " %1, %0" : "+x"(a) : "x"(b));        \
+      return a;                                      \
+    }                                                \
   }
-#define GNOMON_FLOAT_4(name, text)       \
-  GNOMON_FLOAT(name##PS, text "ps");     \
-  GNOMON_FLOAT(name##SS, text "ss");     \
-  GNOMON_FLOAT(name##PD, text "pd");     \
+#define GNOMON_FLOAT_4(name, text)   \
+  GNOMON_FLOAT(name##PS, text "ps"); \
+  GNOMON_FLOAT(name##SS, text "ss"); \
+  GNOMON_FLOAT(name##PD, text "pd"); \
   GNOMON_FLOAT(name##SD, text "sd")
 
 GNOMON_FLOAT_4(ADD, "add");
@@ -80,9 +84,9 @@ GNOMON_FLOAT(CVTPD2DQ, "cvtpd2dq");
 GNOMON_FLOAT(CVTTPS2DQ, "cvttps2dq");
 GNOMON_FLOAT(CVTTPD2DQ, "cvttpd2dq");
 
-#define GNOMON_INTEGER_3(name, text)     \
-  GNOMON_INTEGER(name##B, text "b");     \
-  GNOMON_INTEGER(name##W, text "w");     \
+#define GNOMON_INTEGER_3(name, text) \
+  GNOMON_INTEGER(name##B, text "b"); \
+  GNOMON_INTEGER(name##W, text "w"); \
   GNOMON_INTEGER(name##D, text "d")
 #define GNOMON_INTEGER_SHIFT(name, text) \
   GNOMON_INTEGER(name##W, text "w");     \
@@ -155,13 +159,13 @@ GNOMON_INTEGER(UNPCKHPD, "unpckhpd");
 /// CMPPS, CMPSS, CMPPD and CMPSD with a predicate of 0 to 7.
 template <ZydisMnemonic mnemonic, unsigned predicate>
 struct Compare;
-#define GNOMON_COMPARE(name, text)                                                          \
-  template <unsigned predicate>                                                             \
-  struct Compare<ZYDIS_MNEMONIC_##name, predicate> {                                        \
-    static Vector128 run(Vector128 a, Vector128 b) {                                        \
-      asm volatile(text " %2, %1, %0" : "+x"(a) : "x"(b), "i"(predicate));                  \
-      return a;                                                                             \
-    }                                                                                       \
+#define GNOMON_COMPARE(name, text)                                         \
+  template <unsigned predicate>                                            \
+  struct Compare<ZYDIS_MNEMONIC_##name, predicate> {                       \
+    static Vector128 run(Vector128 a, Vector128 b) {                       \
+      asm volatile(text " %2, %1, %0" : "+x"(a) : "x"(b), "i"(predicate)); \
+      return a;                                                            \
+    }                                                                      \
   }
 GNOMON_COMPARE(CMPPS, "cmpps");
 GNOMON_COMPARE(CMPSS, "cmpss");
@@ -172,14 +176,14 @@ GNOMON_COMPARE(CMPSD, "cmpsd");
 /// COMISS and relatives: the flags ZF, PF and CF, as in RFLAGS.
 template <ZydisMnemonic mnemonic>
 struct Flags;
-#define GNOMON_FLAGS(name, text)                                                            \
-  template <>                                                                               \
-  struct Flags<ZYDIS_MNEMONIC_##name> {                                                     \
-    static uint64_t run(Vector128 a, Vector128 b) {                                         \
-      bool zf, pf, cf;                                                                      \
+#define GNOMON_FLAGS(name, text)                                                             \
+  template <>                                                                                \
+  struct Flags<ZYDIS_MNEMONIC_##name> {                                                      \
+    static uint64_t run(Vector128 a, Vector128 b) {                                          \
+      bool zf, pf, cf;                                                                       \
       asm volatile(text " %4, %3" : "=@ccz"(zf), "=@ccp"(pf), "=@ccc"(cf) : "x"(a), "x"(b)); \
-      return (zf ? flag::kZF : 0) | (pf ? flag::kPF : 0) | (cf ? flag::kCF : 0);            \
-    }                                                                                       \
+      return (zf ? flag::kZF : 0) | (pf ? flag::kPF : 0) | (cf ? flag::kCF : 0);             \
+    }                                                                                        \
   }
 GNOMON_FLAGS(COMISS, "comiss");
 GNOMON_FLAGS(UCOMISS, "ucomiss");
@@ -193,22 +197,22 @@ struct FromInteger;
 /// CVTSS2SI and relatives: `run(b)`.
 template <ZydisMnemonic mnemonic, class T>
 struct ToInteger;
-#define GNOMON_FROM(name, type, text)                                                       \
-  template <>                                                                               \
-  struct FromInteger<ZYDIS_MNEMONIC_##name, type> {                                         \
-    static Vector128 run(Vector128 a, type value) {                                         \
-      asm volatile(text " %1, %0" : "+x"(a) : "r"(value));                                  \
-      return a;                                                                             \
-    }                                                                                       \
+#define GNOMON_FROM(name, type, text)                      \
+  template <>                                              \
+  struct FromInteger<ZYDIS_MNEMONIC_##name, type> {        \
+    static Vector128 run(Vector128 a, type value) {        \
+      asm volatile(text " %1, %0" : "+x"(a) : "r"(value)); \
+      return a;                                            \
+    }                                                      \
   }
-#define GNOMON_TO(name, text)                                                               \
-  template <class T>                                                                        \
-  struct ToInteger<ZYDIS_MNEMONIC_##name, T> {                                              \
-    static T run(Vector128 b) {                                                             \
-      T value;                                                                              \
-      asm volatile(text " %1, %0" : "=r"(value) : "x"(b));                                  \
-      return value;                                                                         \
-    }                                                                                       \
+#define GNOMON_TO(name, text)                              \
+  template <class T>                                       \
+  struct ToInteger<ZYDIS_MNEMONIC_##name, T> {             \
+    static T run(Vector128 b) {                            \
+      T value;                                             \
+      asm volatile(text " %1, %0" : "=r"(value) : "x"(b)); \
+      return value;                                        \
+    }                                                      \
   }
 GNOMON_FROM(CVTSI2SS, uint32_t, "cvtsi2ssl");
 GNOMON_FROM(CVTSI2SS, uint64_t, "cvtsi2ssq");

@@ -7,8 +7,9 @@
 #include "vmm/cpu/cpu.h"
 #include "vmm/cpu/decode.h"
 
-// The stack as instructions use it that push and pop. S is the unsigned integer that is as wide as the stack pointer: 64 bits
-// in 64-bit code, else 16 or 32 (SS.B). T is as wide as what is pushed. `checked`: segments are not flat.
+// The stack as instructions use it that push and pop. S is the unsigned integer that is as wide as
+// the stack pointer: 64 bits in 64-bit code, else 16 or 32 (SS.B). T is as wide as what is pushed.
+// `checked`: segments are not flat.
 
 namespace gnomon::vmm {
 
@@ -42,7 +43,8 @@ bool stack_allows(Cpu& cpu, const Op* op, S at, unsigned bytes, bool write) {
 template <class T, class S, bool checked>
 bool push_store(Cpu& cpu, const Op* op, S at, T value) {
   if (!stack_allows<T, S, checked>(cpu, op, at, sizeof(T), true)) return false;
-  if (cpu.memory.store(stack_linear<S>(cpu, at), value)) [[likely]] return true;
+  if (cpu.memory.store(stack_linear<S>(cpu, at), value)) [[likely]]
+    return true;
   memory_fault(cpu, op, true);
   return false;
 }
@@ -57,12 +59,14 @@ bool push(Cpu& cpu, const Op* op, T value) {
 template <class T, class S, bool checked>
 bool peek(Cpu& cpu, const Op* op, S at, T& value) {
   if (!stack_allows<T, S, checked>(cpu, op, at, sizeof(T), false)) return false;
-  if (cpu.memory.load(stack_linear<S>(cpu, at), value)) [[likely]] return true;
+  if (cpu.memory.load(stack_linear<S>(cpu, at), value)) [[likely]]
+    return true;
   memory_fault(cpu, op, true);
   return false;
 }
 
-/// Gives `op` the handler `choose.operator()<T, S, checked>()` for operands of so many bytes. False: there is none.
+/// Gives `op` the handler `choose.operator()<T, S, checked>()` for operands of so many bytes.
+/// False: there is none.
 template <class Choose>
 bool by_stack(const Decoded& d, unsigned bytes, Op& op, Choose&& choose) {
   op.size = static_cast<uint8_t>(bytes);

@@ -8,8 +8,8 @@
 namespace gnomon::vmm::x87 {
 namespace {
 
-// Operands whose address the host's instruction needs live in blocks that end before the call of the next handler: only
-// then is it a jump.
+// Operands whose address the host's instruction needs live in blocks that end before the call of
+// the next handler: only then is it a jump.
 
 using namespace host87;
 
@@ -115,7 +115,10 @@ void compare_flags(Cpu& cpu, const Op* op) {
 using Row = std::array<Handler, 8>;
 template <bool to_i, bool pops>
 constexpr Row kRegisters = {
-    registers<Add, to_i, pops>, registers<Mul, to_i, pops>, nullptr, nullptr,
+    registers<Add, to_i, pops>,
+    registers<Mul, to_i, pops>,
+    nullptr,
+    nullptr,
     // The encodings of subtraction and its reverse change places when the result goes to ST(i).
     registers<std::conditional_t<to_i, Subr, Sub>, to_i, pops>,
     registers<std::conditional_t<to_i, Sub, Subr>, to_i, pops>,
@@ -124,8 +127,8 @@ constexpr Row kRegisters = {
 };
 template <class T>
 constexpr Row kMemory = {
-    memory<Add, T>, memory<Mul, T>, compare_memory<T, false>, compare_memory<T, true>,
-    memory<Sub, T>, memory<Subr, T>, memory<Div, T>, memory<Divr, T>,
+    memory<Add, T>, memory<Mul, T>,  compare_memory<T, false>, compare_memory<T, true>,
+    memory<Sub, T>, memory<Subr, T>, memory<Div, T>,           memory<Divr, T>,
 };
 
 }  // namespace

@@ -59,7 +59,8 @@ void examine(Cpu& cpu, const Op* op) {
   set_codes(s, kCodes, codes);
   return done(cpu, op);
 }
-// Of ST0 and ST1, to ST0. Without a quotient (the result is not a number) the condition codes for its bits stay.
+// Of ST0 and ST1, to ST0. Without a quotient (the result is not a number) the condition codes for
+// its bits stay.
 template <class F>
 void binary(Cpu& cpu, const Op* op) {
   if (!ready(cpu, op)) return;
@@ -97,7 +98,8 @@ void popping(Cpu& cpu, const Op* op) {
   }
   return done(cpu, op);
 }
-// Of ST0, to ST0 and a push. C2, where it is `partial`: the operand was out of range, and nothing happened.
+// Of ST0, to ST0 and a push. C2, where it is `partial`: the operand was out of range, and nothing
+// happened.
 template <class F, bool partial>
 void pushing(Cpu& cpu, const Op* op) {
   if (!ready(cpu, op)) return;
@@ -125,12 +127,38 @@ void pushing(Cpu& cpu, const Op* op) {
 Handler function_handler(uint8_t opcode, uint8_t modrm) {
   if (opcode != 0xd9 || modrm < 0xe0) return nullptr;
   static constexpr Handler kHandlers[32] = {
-      sign<true>, sign<false>, nullptr, nullptr, test, examine, nullptr, nullptr,
-      nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr,
-      unary<F2xm1>, popping<Yl2x>, pushing<Ptan, true>, popping<Patan>,
-      pushing<Xtract, false>, binary<Prem1>, nullptr, nullptr,
-      binary<Prem>, popping<Yl2xp1>, unary<Sqrt>, pushing<Sincos, true>,
-      unary<Rndint>, binary<Scale>, unary<Sin>, unary<Cos>,
+      sign<true>,
+      sign<false>,
+      nullptr,
+      nullptr,
+      test,
+      examine,
+      nullptr,
+      nullptr,
+      nullptr,
+      nullptr,
+      nullptr,
+      nullptr,
+      nullptr,
+      nullptr,
+      nullptr,
+      nullptr,
+      unary<F2xm1>,
+      popping<Yl2x>,
+      pushing<Ptan, true>,
+      popping<Patan>,
+      pushing<Xtract, false>,
+      binary<Prem1>,
+      nullptr,
+      nullptr,
+      binary<Prem>,
+      popping<Yl2xp1>,
+      unary<Sqrt>,
+      pushing<Sincos, true>,
+      unary<Rndint>,
+      binary<Scale>,
+      unary<Sin>,
+      unary<Cos>,
   };
   return kHandlers[modrm - 0xe0];
 }

@@ -6,8 +6,8 @@
 namespace gnomon::vmm::x87 {
 namespace {
 
-// Operands whose address the host's instruction needs live in blocks that end before the call of the next handler: only
-// then is it a jump.
+// Operands whose address the host's instruction needs live in blocks that end before the call of
+// the next handler: only then is it a jump.
 
 using namespace host87;
 
@@ -18,7 +18,8 @@ bool load(Cpu& cpu, const Op* op, T& value) {
 }
 bool load(Cpu& cpu, const Op* op, Real80& value) {
   Real80 bytes;
-  if (!cpu.memory.load_bytes(cpu.linear_of(op), bytes.data(), 10, cpu.memory.privilege())) return false;
+  if (!cpu.memory.load_bytes(cpu.linear_of(op), bytes.data(), 10, cpu.memory.privilege()))
+    return false;
   value = bytes;
   return true;
 }
@@ -33,7 +34,8 @@ bool store(Cpu& cpu, const Op* op, const Real80& value) {
 
 // A push to a register that is not empty; true if that ends the instruction.
 bool overflows(X87State& s) {
-  if (empty(s, 7)) [[likely]] return false;
+  if (empty(s, 7)) [[likely]]
+    return false;
   if (stack_fault(s, true)) push(s, kIndefinite);
   return true;
 }
@@ -48,7 +50,8 @@ void load_memory(Cpu& cpu, const Op* op) {
     if (!overflows(s)) {
       Real80 value;
       const uint16_t sw = F::run(value, from, s.control);
-      // Unlike elsewhere, a denormal operand does not prevent the load: processors push it with the exception pending.
+      // Unlike elsewhere, a denormal operand does not prevent the load: processors push it with the
+      // exception pending.
       if ((sw & ~s.control & kInvalid) != 0) {
         settle(s, sw, kC1);
       } else {
@@ -119,7 +122,8 @@ void store_memory(Cpu& cpu, const Op* op) {
     uint16_t sw = kInvalid | kStack;
     typename F::Type value = nothing<F>();
     const bool underflows = empty(s, 0);
-    if (!underflows) [[likely]] sw = F::run(value, st(s, 0), s.control);
+    if (!underflows) [[likely]]
+      sw = F::run(value, st(s, 0), s.control);
     const bool stores = (sw & ~s.control & kPrevent) == 0;
     // First the memory: it may fault, and then nothing has happened.
     if (stores) {
@@ -238,8 +242,8 @@ Handler transfer_handler(uint8_t opcode, uint8_t modrm) {
       {move_if<3>, move_if<5>, move_if<7>, move_if<11>},
   };
   static constexpr Handler kConstants[8] = {
-      load_constant<One>, load_constant<Log2Ten>, load_constant<Log2E>, load_constant<Pi>,
-      load_constant<Log10Two>, load_constant<LnTwo>, load_constant<Zero>, nullptr,
+      load_constant<One>,      load_constant<Log2Ten>, load_constant<Log2E>, load_constant<Pi>,
+      load_constant<Log10Two>, load_constant<LnTwo>,   load_constant<Zero>,  nullptr,
   };
   switch (opcode) {
     case 0xd9:
