@@ -299,8 +299,7 @@ bool MemoryPath::store_bytes(uint64_t linear, const void* from, unsigned size, P
   if (size <= 8 && bytes_in_page(linear, size) == size) {
     return store_slow(linear, size, gnomon::load_bytes(in, size), by);
   }
-  // Pages are looked at first. What the backend refuses it says only when it is asked to store;
-  // then the bytes before are put back.
+  // What the backend refuses it says only when asked to store; then the bytes before are put back.
   bool refusable = false;
   if (misaligned(linear, std::min(size, 8u), by) || !probe(linear, size, by, refusable))
     return false;
