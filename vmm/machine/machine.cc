@@ -144,10 +144,8 @@ absl::Status MachineImpl::start_recording() {
   // The recorder reads the guest's tables as they are in memory.
   if (backend_->name() == "direct") {
     return absl::InvalidArgumentError(
-        absl::StrFormat("a recording cannot be made under %s paging, whose tables in memory hold "
-                        "host addresses; make it under another "
-                        "backend, and replay it under this one",
-                        backend_->name()));
+        "a recording cannot be made under direct paging, whose tables hold host addresses; take "
+        "another backend");
   }
   recorder_ = std::make_unique<GuestRecorder>(*options_.trace, *p2m_);
   recorder_->start(options_.board.memory_bytes, device_ranges());
