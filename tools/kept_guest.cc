@@ -126,6 +126,7 @@ absl::Status KeptGuest::pass(const TraceEvent& event) {
       break;
     case EventKind::kCr3: load_root(event.value); break;
     case EventKind::kControls: processors_[running_].controls = event; break;
+    case EventKind::kRights: processors_[running_].rights = event; break;
     case EventKind::kMark:
       if (event.flags == 1) region_ = event;
       if (event.flags == 2) region_.reset();
@@ -190,6 +191,7 @@ absl::Status KeptGuest::write(TraceWriter& writer, uint64_t& events) const {
     const uint64_t start = low == roots.end() ? 0 : *low & ~(pcids ? cr3::kPcidMask : 0);
     if (low != roots.end()) out.add(EventKind::kCr3, 0, start);
     if (processor.controls) out.add(*processor.controls);
+    if (processor.rights) out.add(*processor.rights);
     if (roots.size() == 1 && low != roots.end() && roots.front() == start) continue;
     for (const uint64_t cr3 : roots) out.add(EventKind::kCr3, 0, cr3);
   }

@@ -35,7 +35,7 @@ class KeptGuest {
     uint64_t order = 0;
   };
   struct Processor {
-    std::optional<TraceEvent> controls;
+    std::optional<TraceEvent> controls, rights;
     std::map<uint64_t, Load>
         roots;          // by their page: the last load of CR3 with each, while it is no data
     uint64_t last = 0;  // Load::order of the one it has now

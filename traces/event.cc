@@ -38,6 +38,7 @@ constexpr std::array<EventInfo, kEventKindCount> kTable = {{
     {kStoreValue, "store_value", F | A | V | X, "a store to a table, by guest-virtual address: bytes, value, guest-physical address"},
     {kContents, "contents", A | V, "eight bytes at a guest-physical address, however they came there"},
     {kDevices, "devices", A | L, "devices lie at these guest-physical addresses"},
+    {kRights, "rights", F | V, "EFLAGS.AC and PKRU change"},
 }};
 
 consteval bool in_order() {

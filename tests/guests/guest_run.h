@@ -51,15 +51,13 @@ RunEnd run_at_once(Machine& machine);
 /// Creates the machine, runs it with `drive`, finishes its trace if it has one.
 Outcome run_guest(MachineOptions options, const Driver& drive = run_at_once);
 
+/// With an audit at every exit, in little memory. It is the same guest as on bare metal.
+Outcome run_audited(MachineOptions options);
+
 /// Status 0.
 void expect_success(const Outcome& outcome);
 /// The guest cannot tell them apart: console, end, every exit, memory.
 void expect_same(const Outcome& a, const Outcome& b);
-
-/// The same, but for a guest that shows which stale translations it meets, which is the processor's
-/// choice: what it found right.
-void expect_same_verdicts(const Outcome& a, const Outcome& b);
-bool shows_stale_translations(absl::string_view guest);
 void expect_same_counters(const Counters& a, const Counters& b);
 
 /// Parameter names of tests: letters and digits of any text.

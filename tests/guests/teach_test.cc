@@ -85,14 +85,7 @@ TEST_P(Teach, IsTheSameGuestInSlices) {
 }
 
 TEST_P(Teach, BreaksNoInvariant) {
-  MachineOptions o = options_for(guest(), backend(), tiny_work());
-  o.audit = true;
-  o.board.memory_bytes = 8u << 20;
-  const Outcome audited = run_guest(o);
-  expect_success(audited);
-  o.audit = false;
-  o.backend = "native";
-  expect_same(audited, run_guest(o));
+  expect_success(run_audited(options_for(guest(), backend(), tiny_work())));
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Teach,

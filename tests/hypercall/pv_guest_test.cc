@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
+#include "gnomon/traces/gtrace.h"
 #include "gtest/gtest.h"
 #include "tests/paged_guest/paged_guest.h"
 #include "vmm/trap/hypercalls.h"
@@ -162,6 +163,20 @@ TEST(DirectPaging, SaysThatItLacksAMode) {
   EXPECT_EQ(end.reason, RunEnd::Reason::kRefused);
   EXPECT_EQ(end.text,
             "direct paging has no 32-bit page tables, only 4-level ones (docs/hypercalls.md)");
+}
+
+TEST(DirectPaging, SaysThatItCannotBeRecorded) {
+  TraceInfo about;
+  about.guest = true;
+  const auto writer = create_gtrace_writer(std::make_unique<StringSink>(), about).value();
+  MachineOptions options;
+  options.tlb = "zen4";
+  options.trace = writer.get();
+  options.load.image = pv_guest();
+  options.backend = "direct";
+  EXPECT_EQ(Machine::create(options).status().message(),
+            "a recording cannot be made under direct paging, whose tables hold host addresses; "
+            "take another backend");
 }
 
 }  // namespace

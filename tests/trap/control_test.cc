@@ -20,12 +20,6 @@ uint64_t read_cr(TrapMachine& m, unsigned number) {
             "done");
   return m.cpu().gpr[kRax];
 }
-std::string write_msr(TrapMachine& m, uint32_t index, uint64_t value) {
-  m.cpu().gpr[kRcx] = index;
-  m.cpu().gpr[kRax] = value & 0xffff'ffff;
-  m.cpu().gpr[kRdx] = value >> 32;
-  return m.emulate_bytes({0x0f, 0x30});
-}
 
 TEST(Control, OnlyTheKernel) {
   TrapMachine m(Mode::k64);
@@ -47,6 +41,7 @@ TEST(Control, OnlyTheKernel) {
                                                                {0x0f, 0x01, 0x18},
                                                                {0x0f, 0x00, 0xd0},
                                                                {0x0f, 0x00, 0xd8},
+                                                               {0x66, 0x0f, 0x38, 0x82, 0x03},
                                                                {0x0f, 0x01, 0xf8}}) {
       EXPECT_EQ(m.emulate_bytes(bytes), "#GP(0)")
           << absl::StrCat(absl::Hex(bytes[0]), " ", absl::Hex(bytes.back()));
@@ -127,13 +122,13 @@ TEST(Control, IntoLongModeAndOut) {
     m.set_word(TrapMachine::kTables + 0x2000 + 8 * i, i << 21 | 0x87);
   EXPECT_EQ(write_cr(m, 4, 0x620), "done");
   EXPECT_EQ(write_cr(m, 3, TrapMachine::kTables), "done");
-  EXPECT_EQ(write_msr(m, 0xc0000080, 0x901), "done");
-  EXPECT_EQ(write_msr(m, 0xc0000080, 0x2), "#GP(0)");
+  EXPECT_EQ(m.write_msr(0xc0000080, 0x901), "done");
+  EXPECT_EQ(m.write_msr(0xc0000080, 0x2), "#GP(0)");
   EXPECT_EQ(write_cr(m, 0, 0x8000'0011), "done");
   EXPECT_TRUE(m.cpu().long_mode());
   EXPECT_FALSE(m.cpu().code64());
   EXPECT_EQ(m.cpu().controls().efer, 0xd01u);
-  EXPECT_EQ(write_msr(m, 0xc0000080, 0x801), "#GP(0)") << "LME cannot change while paging is on";
+  EXPECT_EQ(m.write_msr(0xc0000080, 0x801), "#GP(0)") << "LME cannot change while paging is on";
   m.set_descriptor(TrapMachine::kFree,
                    TrapMachine::make(0, 0, seg::kP | seg::kS | seg::kCode | seg::kL));
   EXPECT_EQ(m.emulate_bytes({0xea, 0x00, 0x00, 0x01, 0x00, TrapMachine::kFree * 8, 0}), "done");
@@ -169,6 +164,76 @@ TEST(Control, ProcessContexts) {
   EXPECT_EQ(invpcid(2, 0, 0), "done");
   EXPECT_EQ(invpcid(3, 0, 0), "done");
   EXPECT_EQ(invpcid(4, 0, 0), "#GP(0)");
+  EXPECT_EQ(invpcid(~uint64_t{0}, 0, 0), "#GP(0)");
+  for (uint64_t type = 0; type < 4; ++type)
+    EXPECT_EQ(invpcid(type, 1u << 12, 0), "#GP(0)") << "a reserved bit, type " << type;
+  m.cpu().gpr[kRax] = 2;
+  m.cpu().gpr[kRbx] = 0x7f00'0000'0000;
+  EXPECT_EQ(m.emulate_bytes({0x66, 0x0f, 0x38, 0x82, 0x03}), "#PF(0)");
+  m.cpu().gpr[kRbx] = uint64_t{1} << 47;
+  EXPECT_EQ(m.emulate_bytes({0x66, 0x0f, 0x38, 0x82, 0x03}), "#GP(0)");
+  m.cpu().gpr[kRsp] = uint64_t{1} << 47;
+  EXPECT_EQ(m.emulate_bytes({0x66, 0x0f, 0x38, 0x82, 0x04, 0x24}), "#SS(0)");
+  // Without PCIDs only number 0 is there.
+  EXPECT_EQ(write_cr(m, 3, TrapMachine::kTables), "done");
+  EXPECT_EQ(write_cr(m, 4, m.cpu().controls().cr4 & ~cr4::kPCIDE), "done");
+  m.cpu().gpr[kRbx] = TrapMachine::kData;
+  for (uint64_t type = 0; type < 2; ++type) {
+    EXPECT_EQ(invpcid(type, 0, 0x1000), "done");
+    EXPECT_EQ(invpcid(type, 1, 0x1000), "#GP(0)");
+  }
+}
+
+// CR4.PCIDE and CR0.PG depend on each other, and on what CR3 holds (SDM vol. 3, 4.10.1).
+TEST(Control, ProcessContextsComeAndGo) {
+  TrapMachine m(Mode::k64);
+  const uint64_t cr4 = m.cpu().controls().cr4;
+  EXPECT_EQ(write_cr(m, 3, TrapMachine::kTables | 8), "done");
+  EXPECT_EQ(write_cr(m, 4, cr4 | cr4::kPCIDE), "#GP(0)") << "CR3 has low bits";
+  EXPECT_EQ(write_cr(m, 3, TrapMachine::kTables), "done");
+  EXPECT_EQ(write_cr(m, 4, cr4 | cr4::kPCIDE), "done");
+  EXPECT_EQ(write_cr(m, 4, cr4 & ~cr4::kPAE), "#GP(0)");
+  // In compatibility mode paging could be switched off, but for the PCIDs.
+  m.set_descriptor(TrapMachine::kFree, TrapMachine::make(0, 0xfffff,
+                                                         seg::kP | seg::kS | seg::kCode |
+                                                             seg::kReadable | seg::kG | seg::kDB));
+  trap::Descriptor d;
+  d.low = m.descriptor(TrapMachine::kFree);
+  m.cpu().state.segments[kCs] = d.segment(TrapMachine::kFree * 8);
+  m.cpu().mode_changed();
+  EXPECT_FALSE(m.cpu().code64());
+  EXPECT_EQ(write_cr(m, 0, 0x11), "#GP(0)") << "PCIDE is set";
+  EXPECT_EQ(write_cr(m, 4, cr4), "done");
+  EXPECT_EQ(write_cr(m, 0, 0x11), "done");
+  EXPECT_FALSE(m.cpu().long_mode());
+}
+
+// PAE paging: the four topmost entries are read by MOV to CR3, and by those of CR0 and CR4 that
+// turn it on; with reserved bits in one of them the instruction faults (SDM vol. 3, 4.4.1).
+TEST(Control, TopmostEntriesOfPae) {
+  TrapMachine m(Mode::k32);
+  constexpr uint64_t kRoot = TrapMachine::kTables, kBad = TrapMachine::kTables + 32;
+  m.set_word(kRoot, (kRoot + 0x1000) | 1);
+  for (uint64_t i = 0; i < 2; ++i) m.set_word(kRoot + 0x1000 + 8 * i, i << 21 | 0x87);
+  m.set_word(kBad, (kRoot + 0x1000) | 1 | 2);  // reserved
+  EXPECT_EQ(write_cr(m, 4, 0x620), "done");
+  EXPECT_EQ(write_cr(m, 3, kBad), "done") << "paging is off";
+  EXPECT_EQ(write_cr(m, 0, 0x8000'0011), "#GP(0)");
+  EXPECT_EQ(m.cpu().controls().cr0 >> 31, 0u);
+  EXPECT_EQ(write_cr(m, 3, kRoot), "done");
+  EXPECT_EQ(write_cr(m, 0, 0x8000'0011), "done");
+  EXPECT_EQ(write_cr(m, 3, kBad), "#GP(0)");
+  EXPECT_EQ(m.cpu().controls().cr3, kRoot);
+  // What is in memory counts only when it is loaded.
+  m.set_word(kRoot, 0x7f00'0001);
+  uint64_t value = 0;
+  m.cpu().memory.flush();
+  EXPECT_TRUE(m.cpu().memory.load(0x2'0000, value));
+  m.set_word(kRoot, 0x1e6);
+  EXPECT_EQ(write_cr(m, 4, 0x620 ^ cr4::kPGE), "done") << "not present: no bit is reserved";
+  EXPECT_FALSE(m.cpu().memory.load(0x2'0000, value));
+  m.set_word(kRoot, (kRoot + 0x1000) | 0x1e7);
+  EXPECT_EQ(write_cr(m, 4, 0x620), "#GP(0)");
 }
 
 // A page whose entry changes is seen anew after INVLPG, and not before CR3 is loaded otherwise.

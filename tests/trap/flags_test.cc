@@ -147,5 +147,50 @@ TEST(Flags, SingleSteps) {
   EXPECT_EQ(m.cpu().rip, 0x500u);
 }
 
+// MOV SS and POP SS hold off the trap, too, until the instruction after them; STI does not, nor
+// LSS.
+TEST(Flags, SingleStepsWaitForTheStack) {
+  const auto stepped_to = [](const std::vector<uint8_t>& code) {
+    TrapMachine m(Mode::k32);
+    m.set_gate(kDebug, TrapMachine::code(0), 0x11000, 14, 0);
+    *m.ram(0x11000) = 0xf4;
+    m.cpu().gpr[kRax] = TrapMachine::data(0);
+    m.set_word(TrapMachine::kData, 0x8000, 4);
+    m.set_word(TrapMachine::kData + 4, TrapMachine::data(0), 2);
+    m.cpu().gpr[kRbx] = TrapMachine::kData;
+    m.set_word(m.cpu().gpr[kRsp], TrapMachine::data(0), 4);
+    m.cpu().set_rflags(flag::kOne | flag::kTF);
+    EXPECT_EQ(m.run(code), "halted");
+    return m.word(m.cpu().gpr[kRsp], 4) - TrapMachine::kCode;
+  };
+  EXPECT_EQ(stepped_to({0x8e, 0xd0, 0x90, 0x90}), 3u) << "mov ss";
+  EXPECT_EQ(stepped_to({0x17, 0x90, 0x90}), 2u) << "pop ss";
+  EXPECT_EQ(stepped_to({0x8e, 0xd0, 0x0f, 0xa2, 0x90}), 4u) << "mov ss, and one that is emulated";
+  EXPECT_EQ(stepped_to({0x8e, 0xd8, 0x90}), 2u) << "mov ds";
+  EXPECT_EQ(stepped_to({0x0f, 0xb2, 0x23, 0x90}), 3u) << "lss";
+  EXPECT_EQ(stepped_to({0xfb, 0x90}), 1u) << "sti";
+}
+
+// After STI and loads of SS interrupts wait for one instruction; LSS needs no such thing.
+TEST(Flags, WhatHoldsOffInterrupts) {
+  TrapMachine m(Mode::k32);
+  m.cpu().gpr[kRax] = TrapMachine::data(0);
+  m.set_word(TrapMachine::kData, 0x8000, 4);
+  m.set_word(TrapMachine::kData + 4, TrapMachine::data(0), 2);
+  m.cpu().gpr[kRbx] = TrapMachine::kData;
+  m.set_word(m.cpu().gpr[kRsp], TrapMachine::data(0), 4);
+  const auto shadow_after = [&](std::vector<uint8_t> bytes) {
+    EXPECT_EQ(m.emulate_bytes(bytes), "done");
+    return m.cpu().state.interrupt_shadow;
+  };
+  EXPECT_TRUE(shadow_after({0x8e, 0xd0}));
+  EXPECT_FALSE(shadow_after({0x8e, 0xd8}));
+  EXPECT_TRUE(shadow_after({0x17}));
+  EXPECT_FALSE(shadow_after({0x0f, 0xb2, 0x23}));
+  m.cpu().gpr[kRax] = TrapMachine::data(3);
+  EXPECT_EQ(m.emulate_bytes({0x8e, 0xd0}), fault_text(13, TrapMachine::data(3) & ~3u));
+  EXPECT_FALSE(m.cpu().state.interrupt_shadow) << "a load that faults";
+}
+
 }  // namespace
 }  // namespace gnomon::vmm

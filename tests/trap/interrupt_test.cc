@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "vmm/trap/interrupt.h"
+
 #include <gtest/gtest.h>
 
 #include <set>
 
 #include "absl/strings/str_cat.h"
 #include "tests/trap/machine.h"
-#include "vmm/trap/interrupt.h"
 
 namespace gnomon::vmm {
 namespace {
@@ -172,6 +173,9 @@ TEST(Interrupt, WhatCanBeWrongWithGatesAndStacks) {
       m = fresh();
       m->set_word(TrapMachine::kTask + 4, 0x8000'0000'0000'0000);
       EXPECT_EQ(enter(*m), "#SS(1)");
+      m = fresh();
+      m->set_word(TrapMachine::kTask + 4, 0xffff'8000'0000'0000);
+      EXPECT_EQ(enter(*m), "#SS(1)") << "the frame lies below the canonical addresses";
       m = fresh();
       m->set_gate(kVector, TrapMachine::code(0), uint64_t{1} << 50, 14, 0);
       EXPECT_EQ(enter(*m), "#GP(1)");

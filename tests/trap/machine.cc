@@ -165,6 +165,13 @@ std::string TrapMachine::emulate_bytes(std::initializer_list<uint8_t> bytes) {
   return emulate_bytes(std::vector<uint8_t>(bytes));
 }
 
+std::string TrapMachine::write_msr(uint32_t index, uint64_t value) {
+  cpu_->gpr[kRcx] = index;
+  cpu_->gpr[kRax] = value & 0xffff'ffff;
+  cpu_->gpr[kRdx] = value >> 32;
+  return emulate_bytes({0x0f, 0x30});
+}
+
 std::string TrapMachine::run(const std::vector<uint8_t>& bytes, uint64_t instructions) {
   Cpu& c = *cpu_;
   std::memcpy(ram(kCode), bytes.data(), bytes.size());

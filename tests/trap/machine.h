@@ -105,6 +105,8 @@ class TrapMachine : public DevicePort, public TrapEnvironment {
   Op decode_bytes(const std::vector<uint8_t>& bytes);
   /// The same, but for what is not bound to the VMM in the decoder of the interpreter.
   std::string emulate_op(const Op& op);
+  /// WRMSR.
+  std::string write_msr(uint32_t index, uint64_t value);
   /// Runs code in the interpreter, with the VMM's part done, until HLT or shutdown. How it ended.
   std::string run(const std::vector<uint8_t>& bytes, uint64_t instructions = 1000);
 

@@ -4,7 +4,7 @@
 #include "absl/strings/str_cat.h"
 #include "tests/trap/machine.h"
 
-// IRET and RETF to every kind of code segment, against the manual's rules; system calls.
+// IRET and RETF to every kind of code segment, against the manual's rules; other far transfers.
 
 namespace gnomon::vmm {
 namespace {
@@ -121,6 +121,101 @@ TEST(Return, WhatIsNotThere) {
   EXPECT_EQ(m.emulate_bytes({0xcf}), "#GP(0)") << "null";
 }
 
+// IRET changes IF by the IOPL of the level that it leaves, IOPL at level 0 only, RF, AC and ID with
+// 32 bits and more, and everything in real mode.
+TEST(Return, FlagsByLevelIoplAndSize) {
+  constexpr uint64_t kImage = 0x257fd7 & ~flag::kVM;  // without NT there are no tasks
+  for (const Mode mode : {Mode::kReal, Mode::k32, Mode::k64}) {
+    TrapMachine m(mode);
+    for (const unsigned size : {2u, 4u, 8u}) {
+      if (size == 8 && mode != Mode::k64) continue;
+      std::vector<uint8_t> bytes = {0xcf};
+      if (size == 8) bytes.insert(bytes.begin(), 0x48);
+      if (size != 8 && (size == 2) != (mode == Mode::kReal)) bytes.insert(bytes.begin(), 0x66);
+      for (unsigned cpl = 0; cpl < (mode == Mode::kReal ? 1u : 4u); ++cpl) {
+        for (unsigned level = 0; level < 4; ++level) {
+          for (const bool set : {false, true}) {
+            if (mode != Mode::kReal) m.enter(cpl);
+            const uint64_t before = (flag::kOne | uint64_t{level} << 12) |
+                                    (set ? 0 : flag::kIF | flag::kAC | flag::kRF);
+            const uint64_t image = set ? kImage : 0;
+            m.cpu().set_rflags(before);
+            m.cpu().gpr[kRsp] = kTop;
+            const uint64_t cs = mode == Mode::kReal ? 0 : TrapMachine::code(cpl);
+            const uint64_t frame[] = {0x7000, cs, image, 0x7770, TrapMachine::data(cpl)};
+            for (unsigned i = 0; i < 5; ++i) m.set_word(kTop + i * size, frame[i], size);
+            ASSERT_EQ(m.emulate_bytes(bytes), "done") << size;
+            uint64_t may = flag::kArithmetic | flag::kTF | flag::kDF | flag::kNT;
+            if (size > 2) may |= flag::kRF | flag::kAC | flag::kID;
+            if (cpl <= level) may |= flag::kIF;
+            if (cpl == 0) may |= flag::kIOPL;
+            uint64_t want = (before & ~may) | (image & may) | flag::kOne;
+            if (size == 2) want &= ~flag::kRF;  // it has been executed
+            ASSERT_EQ(m.cpu().rflags(), want)
+                << absl::StrCat(name_of(mode), " size ", size, " cpl ", cpl, " iopl ", level);
+            ASSERT_EQ(m.cpu().rip, 0x7000u);
+          }
+        }
+      }
+    }
+  }
+}
+
+// What can be wrong with the frame, and where the answer differs from that of EverySegmentAndLevel.
+TEST(Return, WhatCanBeWrongWithTheFrame) {
+  for (const Mode mode : {Mode::k32, Mode::k64}) {
+    const bool wide = mode == Mode::k64;
+    const auto iret = [&](TrapMachine& m, uint16_t cs, uint16_t ss, uint64_t rip = 0x7000) {
+      const uint64_t frame[] = {rip, cs, flag::kOne, 0x7770, ss};
+      m.cpu().gpr[kRsp] = kTop;
+      for (unsigned i = 0; i < 5; ++i)
+        m.set_word(kTop + i * (wide ? 8 : 4), frame[i], wide ? 8 : 4);
+      return m.emulate_bytes(wide ? std::vector<uint8_t>{0x48, 0xcf} : std::vector<uint8_t>{0xcf});
+    };
+    constexpr uint64_t kPresent = uint64_t{1} << 47;
+    TrapMachine m(mode);
+    EXPECT_EQ(iret(m, 3, TrapMachine::data(3)), "#GP(0)") << "a null CS, with an RPL";
+    EXPECT_EQ(iret(m, 0xfff8, 0), "#GP(fff8)") << "beyond the table";
+    EXPECT_EQ(iret(m, TrapMachine::code(3), 3), "#GP(0)") << "a null SS for level 3";
+    EXPECT_EQ(iret(m, TrapMachine::code(3), 0xfff3), "#GP(fff0)");
+    m.set_descriptor(kStackIndex, m.descriptor(TrapMachine::data(3) / 8) & ~kPresent);
+    EXPECT_EQ(iret(m, TrapMachine::code(3), kStackIndex * 8 | 3), fault_text(12, kStackIndex * 8));
+    // 64-bit kernels run on no stack segment at all.
+    const std::string null_stack = iret(m, TrapMachine::code(1), 1);
+    EXPECT_EQ(null_stack, wide ? "done" : "#GP(0)");
+    EXPECT_EQ(m.cpu().state.cpl, wide ? 1 : 0);
+    m.enter(0);
+    if (!wide) {
+      m.set_descriptor(kCodeIndex,
+                       TrapMachine::make(0, 0x6fff, seg::kP | seg::kS | seg::kCode | seg::kDB));
+      EXPECT_EQ(iret(m, kCodeIndex * 8, 0), "#GP(0)") << "beyond the code segment";
+      EXPECT_EQ(iret(m, kCodeIndex * 8, 0, 0x6fff), "done");
+      continue;
+    }
+    m.set_descriptor(
+        kCodeIndex,
+        TrapMachine::make(0, 0xfffff, seg::kP | seg::kS | seg::kCode | seg::kL | seg::kDB));
+    EXPECT_EQ(iret(m, kCodeIndex * 8, 0), fault_text(13, kCodeIndex * 8)) << "L and D";
+    EXPECT_EQ(iret(m, TrapMachine::kCode32Selector, 0), "#GP(0)") << "32-bit code needs a stack";
+    EXPECT_EQ(iret(m, TrapMachine::kCode32Selector, TrapMachine::data(3)), "done");
+    EXPECT_FALSE(m.cpu().code64());
+    EXPECT_EQ(m.cpu().state.cpl, 3);
+  }
+}
+
+TEST(Return, EndsTheBlockingOfNmis) {
+  TrapMachine m(Mode::k32);
+  m.cpu().state.nmi_blocked = true;
+  m.cpu().gpr[kRsp] = kTop;
+  m.set_word(kTop, kTarget, 4);
+  m.set_word(kTop + 4, 0xfff8, 4);
+  m.set_word(kTop + 8, flag::kOne, 4);
+  EXPECT_EQ(m.emulate_bytes({0xcb}), "#GP(fff8)");
+  EXPECT_TRUE(m.cpu().state.nmi_blocked) << "RETF has nothing to do with it";
+  EXPECT_EQ(m.emulate_bytes({0xcf}), "#GP(fff8)");
+  EXPECT_FALSE(m.cpu().state.nmi_blocked) << "an IRET that faults ends it, too";
+}
+
 TEST(Return, NonCanonicalAndNotMapped) {
   TrapMachine m(Mode::k64);
   m.cpu().gpr[kRsp] = kTop;
@@ -200,103 +295,6 @@ TEST(FarTransfer, BetweenModes) {
   EXPECT_EQ(wide.cpu().rip, 0x4444u);
   EXPECT_FALSE(wide.cpu().code64());
   EXPECT_TRUE(wide.cpu().long_mode());
-}
-
-TEST(SystemCall, SyscallAndSysret) {
-  TrapMachine m(Mode::k64);
-  Msrs& msrs = m.cpu().state.msrs;
-  msrs.star = uint64_t{0x08} << 32 | uint64_t{0x23} << 48;
-  msrs.lstar = 0xffff'8000'0000'1234;
-  msrs.sfmask = flag::kIF | flag::kTF;
-  m.enter(3);
-  m.cpu().set_rflags(flag::kOne | flag::kIF | flag::kCF);
-  m.cpu().rip = TrapMachine::kCode;
-  EXPECT_EQ(m.emulate_bytes({0x0f, 0x05}), "done");
-  EXPECT_EQ(m.cpu().rip, msrs.lstar);
-  EXPECT_EQ(m.cpu().gpr[kRcx], TrapMachine::kCode + 2);
-  EXPECT_EQ(m.cpu().gpr[kR11], flag::kOne | flag::kIF | flag::kCF);
-  EXPECT_EQ(m.cpu().rflags(), flag::kOne | flag::kCF);
-  EXPECT_EQ(m.cpu().state.cpl, 0);
-  EXPECT_EQ(m.cpu().state.segments[kCs].selector, 0x08);
-  EXPECT_EQ(m.cpu().state.segments[kSs].selector, 0x10);
-  EXPECT_EQ(m.emulate_bytes({0x48, 0x0f, 0x07}), "done");
-  EXPECT_EQ(m.cpu().rip, TrapMachine::kCode + 2);
-  EXPECT_EQ(m.cpu().state.cpl, 3);
-  EXPECT_EQ(m.cpu().rflags(), flag::kOne | flag::kIF | flag::kCF);
-  EXPECT_EQ(m.cpu().state.segments[kCs].selector, 0x33);
-  EXPECT_EQ(m.cpu().state.segments[kSs].selector, 0x2b);
-  EXPECT_TRUE(m.cpu().code64());
-  EXPECT_EQ(m.emulate_bytes({0x48, 0x0f, 0x07}), "#GP(0)") << "SYSRET at level 3";
-  // To compatibility mode, where SYSCALL is not.
-  EXPECT_EQ(m.emulate_bytes({0x0f, 0x05}), "done");
-  m.cpu().gpr[kRcx] = 0x7'0000'1000;
-  EXPECT_EQ(m.emulate_bytes({0x0f, 0x07}), "done");
-  EXPECT_EQ(m.cpu().rip, 0x1000u);
-  EXPECT_EQ(m.cpu().state.segments[kCs].selector, 0x23);
-  EXPECT_FALSE(m.cpu().code64());
-  m.enter(0);
-  m.cpu().gpr[kRcx] = uint64_t{1} << 47;
-  EXPECT_EQ(m.emulate_bytes({0x48, 0x0f, 0x07}), "#GP(0)") << "not canonical";
-  EXPECT_EQ(m.cpu().state.cpl, 0);
-  m.cpu().mmu().write_controls(m.cpu().controls().cr0, m.cpu().controls().cr4, efer::kLME);
-  EXPECT_EQ(m.emulate_bytes({0x0f, 0x05}), "#UD") << "EFER.SCE";
-}
-
-TEST(SystemCall, SysenterAndSysexit) {
-  for (const Mode mode : {Mode::k32, Mode::k64}) {
-    TrapMachine m(mode);
-    const bool wide = mode == Mode::k64;
-    Msrs& msrs = m.cpu().state.msrs;
-    m.enter(3);
-    EXPECT_EQ(m.emulate_bytes({0x0f, 0x34}), "#GP(0)") << "no segment";
-    msrs.sysenter_cs = 0x10;
-    msrs.sysenter_eip = 0x4000;
-    msrs.sysenter_esp = 0x5000;
-    m.cpu().set_rflags(flag::kOne | flag::kIF);
-    EXPECT_EQ(m.emulate_bytes({0x0f, 0x34}), "done");
-    EXPECT_EQ(m.cpu().rip, 0x4000u);
-    EXPECT_EQ(m.cpu().gpr[kRsp], 0x5000u);
-    EXPECT_EQ(m.cpu().state.cpl, 0);
-    EXPECT_EQ(m.cpu().rflags(), flag::kOne);
-    EXPECT_EQ(m.cpu().state.segments[kSs].selector, 0x18);
-    EXPECT_EQ(m.cpu().code64(), wide);
-    m.cpu().gpr[kRdx] = 0x6000;
-    m.cpu().gpr[kRcx] = 0x7000;
-    EXPECT_EQ(m.emulate_bytes({0x0f, 0x35}), "done");
-    EXPECT_EQ(m.cpu().rip, 0x6000u);
-    EXPECT_EQ(m.cpu().gpr[kRsp], 0x7000u);
-    EXPECT_EQ(m.cpu().state.segments[kCs].selector, 0x23);
-    EXPECT_EQ(m.cpu().state.cpl, 3);
-    EXPECT_FALSE(m.cpu().code64());
-    EXPECT_EQ(m.emulate_bytes({0x0f, 0x35}), "#GP(0)");
-    if (!wide) continue;
-    EXPECT_EQ(m.emulate_bytes({0x0f, 0x34}), "done");
-    EXPECT_EQ(m.emulate_bytes({0x48, 0x0f, 0x35}), "done");
-    EXPECT_EQ(m.cpu().state.segments[kCs].selector, 0x33);
-    EXPECT_TRUE(m.cpu().code64());
-  }
-}
-
-// A system call's life, in the interpreter: user code, INT 80H, the kernel's handler, IRET, and on.
-TEST(SystemCall, ThroughTheGate) {
-  TrapMachine m(Mode::k32);
-  m.set_gate(0x80, TrapMachine::code(0), 0x11000, 15, 3);
-  m.set_gate(kGeneralProtection, TrapMachine::code(0), 0x11100, 14, 0);
-  const uint8_t handler[] = {0x83, 0xc0, 0x07, 0xcf};  // add eax, 7; iret
-  for (unsigned i = 0; i < sizeof handler; ++i) *m.ram(0x11000 + i) = handler[i];
-  *m.ram(0x11100) = 0xf4;  // hlt
-  m.enter(3);
-  m.cpu().gpr[kRsp] = TrapMachine::kUserStack;
-  m.cpu().gpr[kRax] = 1;
-  // int 0x80; add eax, 1; hlt (which faults at level 3)
-  EXPECT_EQ(m.run({0xcd, 0x80, 0x83, 0xc0, 0x01, 0xf4}), "halted");
-  EXPECT_EQ(m.cpu().gpr[kRax], 9u);
-  EXPECT_EQ(m.cpu().state.cpl, 0);
-  EXPECT_EQ(m.cpu().gpr[kRsp], TrapMachine::stack_of(0) - 24);
-  EXPECT_EQ(m.word(TrapMachine::stack_of(0) - 20, 4), TrapMachine::kCode + 5)
-      << "the faulting instruction's address";
-  EXPECT_EQ(m.word(TrapMachine::stack_of(0) - 8, 4), TrapMachine::kUserStack);
-  EXPECT_EQ(m.cpu().instructions, 5u) << "HLT at level 3 does not count";
 }
 
 }  // namespace

@@ -75,6 +75,11 @@ class MachineCpu final : public GuestCpu {
   void copy_page(Gpa from, Gpa to) override;
   void clear_page(Gpa page) override;
 
+  /// EFLAGS.AC and PKRU, on which rights depend. Not written down.
+  void load_rights(bool ac, uint32_t pkru) {
+    vcpu_.set_ac(ac);
+    vcpu_.write_pkru(pkru);
+  }
   /// A store of `size` bytes (1..8, within one page) to a table. Not written down.
   StoreResult store_to_table(Gpa at, uint64_t value, unsigned size);
   /// A store as of any guest code, by virtual address and within one page; 0 bytes: it only translates.

@@ -53,6 +53,10 @@ absl::Status Machine::guest_event(MachineCpu& cpu, const TraceEvent& event) {
       return cpu.load_controls(event.value, event.extra, event.address)
                  ? absl::OkStatus()
                  : refused("#GP: not values for CR0, CR4 and EFER");
+    case EventKind::kRights:
+      if (event.flags > 1 || event.value >> 32 != 0) return refused("not values for EFLAGS.AC and PKRU");
+      cpu.load_rights(event.flags != 0, static_cast<uint32_t>(event.value));
+      return absl::OkStatus();
     case EventKind::kClearPage:
     case EventKind::kCopyPage: {
       const bool copy = event.kind == EventKind::kCopyPage;

@@ -144,7 +144,8 @@ absl::Status MachineImpl::start_recording() {
   // The recorder reads the guest's tables as they are in memory.
   if (backend_->name() == "direct") {
     return absl::InvalidArgumentError(
-        "a recording cannot be made under direct paging, whose tables hold host addresses; take another backend");
+        "a recording cannot be made under direct paging, whose tables hold host addresses; take "
+        "another backend");
   }
   recorder_ = std::make_unique<GuestRecorder>(*options_.trace, *p2m_);
   recorder_->start(options_.board.memory_bytes, device_ranges());
@@ -199,12 +200,14 @@ void MachineImpl::set_breakpoint(uint64_t linear, bool on) {
 uint64_t MachineImpl::memory_hash() {
   uint64_t sum = 0;
   std::array<uint64_t, kPageBytes / 8> words;
-  for (const MemoryRange& r : {MemoryRange{0, std::min(options_.board.memory_bytes, kLowRamEnd)},
-                               MemoryRange{kHighRam, options_.board.memory_bytes -
-                                                         std::min(options_.board.memory_bytes, kLowRamEnd)}}) {
+  for (const MemoryRange& r :
+       {MemoryRange{0, std::min(options_.board.memory_bytes, kLowRamEnd)},
+        MemoryRange{kHighRam, options_.board.memory_bytes -
+                                  std::min(options_.board.memory_bytes, kLowRamEnd)}}) {
     for (uint64_t at = r.base; at < r.base + r.bytes; at += kPageBytes) {
       if (!p2m_->lookup(Gpa(at)).is_ram()) continue;
-      if (!read_memory(Gpa(at), absl::MakeSpan(reinterpret_cast<uint8_t*>(words.data()), kPageBytes))) {
+      if (!read_memory(Gpa(at),
+                       absl::MakeSpan(reinterpret_cast<uint8_t*>(words.data()), kPageBytes))) {
         continue;
       }
       // A page of zeros counts nothing: whether it was ever touched is not the guest's to see.

@@ -12,10 +12,12 @@
 #include "vmm/record/guest_recorder.h"
 #include "vmm/trap/trap.h"
 
-// How a machine goes on. Its processors take turns, each for at most a quantum of instructions; guest time is the sum of what they
-// executed. So a run depends on nothing but the guest and its input.
+// How a machine goes on. Its processors take turns, each for at most a quantum of instructions;
+// guest time is the sum of what they executed. So a run depends on nothing but the guest and its
+// input.
 //
-//  1. The clock stands at the start of the turn, and is moved to the exact instruction before a device is accessed and at the
+//  1. The clock stands at the start of the turn, and is moved to the exact instruction before a
+//  device is accessed and at the
 //     end of the turn.
 //  2. A turn ends at the next deadline of the clock, so that timers fire at their instruction.
 //  3. When all processors wait, time jumps to the next deadline.
@@ -76,6 +78,7 @@ class MachineImpl final : public Machine, private DevicePort, private TrapEnviro
     std::unique_ptr<Interp> interp;
     uint64_t progress = 0;  // instructions at the last exit
     unsigned stuck = 0;     // exits since the last one before which something was executed
+    bool init = false;      // it has told itself to stop, by a store that is still being executed
   };
 
   // DevicePort: device memory.
@@ -87,6 +90,8 @@ class MachineImpl final : public Machine, private DevicePort, private TrapEnviro
   void port_write(Cpu& cpu, uint16_t port, unsigned size, uint64_t value) override;
   bool hypercall(Cpu& cpu) override;
 
+  /// As INIT does.
+  static void stop_processor(Processor& p);
   // machine_run.cc
   /// False: its turn is over, whatever is left of its quantum.
   bool turn(Processor& p, uint64_t budget);
@@ -119,12 +124,12 @@ class MachineImpl final : public Machine, private DevicePort, private TrapEnviro
   std::unique_ptr<GuestRecorder> recorder_;  // null: nothing is recorded
   MachineObserver* observer_ = nullptr;
 
-  uint64_t instructions_ = 0;       // executed up to the start of the turn
-  Cpu* current_ = nullptr;          // whose turn it is
-  uint64_t turn_started_ = 0;       // its Cpu::instructions then
-  uint64_t idle_ns_ = 0;            // time that no instruction took
-  size_t next_turn_ = 0;            // whose turn it is, or will be
-  uint64_t quantum_left_ = 0;       // of its quantum; 0: it is to have a whole one
+  uint64_t instructions_ = 0;  // executed up to the start of the turn
+  Cpu* current_ = nullptr;     // whose turn it is
+  uint64_t turn_started_ = 0;  // its Cpu::instructions then
+  uint64_t idle_ns_ = 0;       // time that no instruction took
+  size_t next_turn_ = 0;       // whose turn it is, or will be
+  uint64_t quantum_left_ = 0;  // of its quantum; 0: it is to have a whole one
   std::optional<RunEnd> end_;
   uint64_t hash_ = 0;
 };

@@ -38,8 +38,15 @@ bool MachineImpl::hypercall(Cpu& cpu) {
 
 void MachineImpl::send_init(unsigned cpu) {
   if (cpu >= processors_.size()) return;
-  reset_processor(*processors_[cpu]->cpu);
-  processors_[cpu]->cpu->state.waits_for_startup = true;
+  Processor& p = *processors_[cpu];
+  p.init = p.cpu.get() == current_;
+  if (!p.init) stop_processor(p);
+}
+
+void MachineImpl::stop_processor(Processor& p) {
+  p.init = false;
+  reset_processor(*p.cpu);
+  p.cpu->state.waits_for_startup = true;
 }
 
 void MachineImpl::send_startup(unsigned cpu, uint8_t vector) {
@@ -53,7 +60,8 @@ void MachineImpl::send_nmi(unsigned cpu) {
 }
 
 void MachineImpl::request_reset() {
-  ended(RunEnd::Reason::kReset, current_ != nullptr ? current_->id : 0, "the guest asked for a reset");
+  ended(RunEnd::Reason::kReset, current_ != nullptr ? current_->id : 0,
+        "the guest asked for a reset");
 }
 
 void MachineImpl::request_exit(int status) {

@@ -14,11 +14,9 @@ namespace {
 /// Instructions of a processor before the next one has its turn.
 constexpr uint64_t kQuantum = 5'000;
 constexpr uint64_t kAloneQuantum = 10'000'000;
-/// A guest whose handlers fault at their first instruction executes none, for ever: from so many exits on, each counts as one, so
-/// that time goes on.
+/// A guest whose handlers fault at their first instruction executes none, for ever: from so many
+/// exits on, each counts as one, so that time goes on.
 constexpr unsigned kMostStuck = 32;
-/// Bit 14 of DR6 (BS): a debug exception because of RFLAGS.TF.
-constexpr uint64_t kSingleStep = 1u << 14;
 
 }  // namespace
 
@@ -60,7 +58,8 @@ RunEnd MachineImpl::run(uint64_t instructions) {
       const uint64_t before = instructions_;
       const bool goes_on = turn(p, std::min(quantum_left_, instructions_until(stop)));
       quantum_left_ -= instructions_ - before;
-      // Where a run ends is no reason for another processor to go on: a run in slices is like one in one piece.
+      // Where a run ends is no reason for another processor to go on: a run in slices is like one
+      // in one piece.
       if (!goes_on || quantum_left_ == 0) pass_turn();
       ran = true;
     }
@@ -103,6 +102,7 @@ bool MachineImpl::turn(Processor& p, uint64_t budget) {
     p.interp->run(cpu, cpu.instructions + (shadow ? 1 : left));
     cpu.state.interrupt_shadow = false;
     handle_exit(p);
+    if (p.init) stop_processor(p);
     note_progress(p);
   }
   const uint64_t done = executed();
@@ -146,8 +146,7 @@ void MachineImpl::handle_exit(Processor& p) {
     case ExitReason::kNone:
     case ExitReason::kBudget:
     case ExitReason::kDevice:
-    case ExitReason::kAttention:
-      return;
+    case ExitReason::kAttention: return;
     case ExitReason::kInstruction:
       note_exit(cpu, 0x1000u + exit.op->code);
       tell(cpu, "instruction", exit.op->code);
@@ -160,15 +159,10 @@ void MachineImpl::handle_exit(Processor& p) {
       break;
     case ExitReason::kTrap:
       note_exit(cpu, 0x300u);
-      cpu.state.dr[6] |= kSingleStep;
       settle(cpu, deliver(cpu, Event{Event::Kind::kTrap, kDebug, false, 0, 0}));
       break;
-    case ExitReason::kBreakpoint:
-      ended(RunEnd::Reason::kBreakpoint, cpu.id, "breakpoint");
-      return;
-    case ExitReason::kHostFailed:
-      host_failed(cpu);
-      return;
+    case ExitReason::kBreakpoint: ended(RunEnd::Reason::kBreakpoint, cpu.id, "breakpoint"); return;
+    case ExitReason::kHostFailed: host_failed(cpu); return;
   }
   if (!options_.audit || end_) return;
   for (const AuditFinding& f : backend_->audit()) {
@@ -194,14 +188,16 @@ void MachineImpl::host_failed(const Cpu& cpu) {
   const auto [level, root] = *cpu.memory.refusal;
   if (level == 0) {
     const absl::string_view mode = name_of(cpu.memory.mmu().state().rules.mode);
-    return ended(RunEnd::Reason::kRefused, cpu.id,
-                 absl::StrFormat("%s paging has no %s page tables, only 4-level ones (docs/hypercalls.md)",
-                                 backend_->name(), mode));
+    return ended(
+        RunEnd::Reason::kRefused, cpu.id,
+        absl::StrFormat("%s paging has no %s page tables, only 4-level ones (docs/hypercalls.md)",
+                        backend_->name(), mode));
   }
   ended(RunEnd::Reason::kRefused, cpu.id,
-        absl::StrFormat("%s paging refuses the guest's page tables at level %d, gpa %#x: the guest must use "
-                        "hypercalls (docs/hypercalls.md)",
-                        backend_->name(), level, root.value()));
+        absl::StrFormat(
+            "%s paging refuses the guest's page tables at level %d, gpa %#x: the guest must use "
+            "hypercalls (docs/hypercalls.md)",
+            backend_->name(), level, root.value()));
 }
 
 void MachineImpl::ended(RunEnd::Reason reason, unsigned cpu, std::string text, int status) {
@@ -213,7 +209,8 @@ void MachineImpl::tell(const Cpu& cpu, absl::string_view what, unsigned number) 
   std::string text = what == "instruction"
                          ? ZydisMnemonicGetString(static_cast<ZydisMnemonic>(number))
                          : absl::StrFormat("%s %d", what, number);
-  if (what == "instruction" && (number == ZYDIS_MNEMONIC_VMCALL || number == ZYDIS_MNEMONIC_VMMCALL)) {
+  if (what == "instruction" &&
+      (number == ZYDIS_MNEMONIC_VMCALL || number == ZYDIS_MNEMONIC_VMMCALL)) {
     absl::StrAppend(&text, " ", trap::hypercall_name(trap::hypercall_number(cpu)));
   }
   observer_->on_exit({cpu.id, cpu.instructions, cpu.rip, std::move(text)});

@@ -26,7 +26,9 @@ std::string MachineImpl::registers_text(unsigned number) const {
     absl::StrAppendFormat(&text, "%-3s %016x%s", kGprNames[r], s.gpr[r], r % 4 == 3 ? "\n" : "  ");
   }
   absl::StrAppendFormat(&text, "rip %016x  rflags %08x  cpl %d%s\n", s.rip, s.rflags, s.cpl,
-                        s.halted ? "  halted" : s.waits_for_startup ? "  waits for start-up" : "");
+                        s.halted              ? "  halted"
+                        : s.waits_for_startup ? "  waits for start-up"
+                                              : "");
   for (unsigned i = 0; i < kSegmentRegisters; ++i) {
     text += segment_text(kSegmentNames[i], s.segments[i]);
   }

@@ -21,6 +21,7 @@ class GuestRecorder::Processor final : public MemoryObserver {
       : recorder_(recorder), number_(number), cpu_(cpu) {}
 
   void before_access(Gva va, unsigned bytes, Access access, const uint64_t* value) override {
+    note_rights(access);
     const Walk<Gpa> w = walk(va, access);
     const bool stores = access.write() && w.ok() && recorder_.tables_.contains(w.address.frame());
     if (!stores) {
@@ -28,7 +29,8 @@ class GuestRecorder::Processor final : public MemoryObserver {
       return;
     }
     recorder_.event(number_, EventKind::kStoreValue, va.value(), value != nullptr ? *value : 0,
-                    w.address.value(), (value != nullptr ? bytes : 0) | (access.user() ? kByUser : 0));
+                    w.address.value(),
+                    (value != nullptr ? bytes : 0) | (access.user() ? kByUser : 0));
   }
   void cr3_written(uint64_t value) override {
     note_root();
@@ -53,10 +55,21 @@ class GuestRecorder::Processor final : public MemoryObserver {
       recorder_.note_table(number_, root_of(cpu_.controls, cpu_.rules.mode));
     }
   }
+  /// A record says no more of an access than whether it is the user's. AC does not count for
+  /// implicit accesses (SDM vol. 3, 4.6.1): these are the supervisor's without it.
+  void note_rights(Access access) {
+    const bool ac = cpu_.controls.ac && access.by() != Privilege::kImplicit;
+    const uint32_t pkru = cpu_.controls.pkru;
+    if (ac == ac_ && pkru == pkru_) return;
+    ac_ = ac;
+    pkru_ = pkru;
+    recorder_.event(number_, EventKind::kRights, 0, pkru, 0, ac ? 1 : 0);
+  }
   /// Walks the guest's tables without a trace, and makes those that it reads known.
   Walk<Gpa> walk(Gva va, Access access) {
     const Access asks = access.with_probe(true);
-    GuestTables tables(recorder_.p2m_, cpu_, asks, GuestTables::Count::kNo, GuestTables::Lock::kHeld);
+    GuestTables tables(recorder_.p2m_, cpu_, asks, GuestTables::Count::kNo,
+                       GuestTables::Lock::kHeld);
     const Walk<Gpa> w = walk_guest(tables, cpu_.controls, cpu_.rules, va, asks);
     for (unsigned level = w.start_level; level >= w.level && level > 0; --level) {
       recorder_.note_table(number_, w.table[level]);
@@ -67,14 +80,17 @@ class GuestRecorder::Processor final : public MemoryObserver {
   GuestRecorder& recorder_;
   unsigned number_;
   VcpuState& cpu_;
+  // As the recording has them.
+  bool ac_ = false;
+  uint32_t pkru_ = 0;
 };
 
 std::unique_ptr<MemoryObserver> GuestRecorder::observe(unsigned number, VcpuState& cpu) {
   return std::make_unique<Processor>(*this, number, cpu);
 }
 
-void GuestRecorder::event(unsigned cpu, EventKind kind, uint64_t address, uint64_t value, uint64_t extra,
-                          uint32_t flags, uint64_t length) {
+void GuestRecorder::event(unsigned cpu, EventKind kind, uint64_t address, uint64_t value,
+                          uint64_t extra, uint32_t flags, uint64_t length) {
   TraceEvent e;
   e.kind = kind;
   e.address = address;

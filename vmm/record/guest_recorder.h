@@ -13,10 +13,12 @@
 #include "traces/replay/guest_log.h"
 #include "vmm/cpu/observer.h"
 
-// Writes what the processors of a machine do as a trace of a whole guest (docs/gtrace.md), which replays to the same counts.
+// Writes what the processors of a machine do as a trace of a whole guest (docs/gtrace.md), which
+// replays to the same counts.
 //
-// A replay needs the contents of page tables and of nothing else. So the guest's tables are walked here before each access;
-// a frame that is met as a table for the first time is written down as it is, and from then on each store to it.
+// A replay needs the contents of page tables and of nothing else. So the guest's tables are walked
+// here before each access; a frame that is met as a table for the first time is written down as it
+// is, and from then on each store to it.
 
 namespace gnomon::vmm {
 

@@ -16,7 +16,6 @@ constexpr uint64_t kCr4Writable = cr4::kPSE | cr4::kPAE | cr4::kPGE | cr4::kPCID
                                   cr4::kSMAP | cr4::kPKE | control::kTSD | control::kDE |
                                   control::kPCE | control::kOSFXSR | control::kOSXMMEXCPT |
                                   control::kUMIP | control::kFSGSBASE;
-// Those that the software TLB depends on.
 
 constexpr uint16_t kHostCr0 = 0x33;  // what SMSW shows of a host: ET, NE, MP, PE
 

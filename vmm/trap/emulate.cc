@@ -144,7 +144,7 @@ Emulated emulate(Cpu& cpu, const Op& op, TrapEnvironment& environment, const Tra
   const Row& row = row_of(op);
   ++cpu.exits[row.counted];
   Instruction in{cpu, op, environment, policy, (cpu.rip + op.length) & ip_mask(cpu)};
-  const bool steps = (cpu.state.rflags & flag::kTF) != 0;
+  in.steps = (cpu.state.rflags & flag::kTF) != 0;
   const bool shadow = cpu.state.interrupt_shadow;
   cpu.state.interrupt_shadow = false;
   if (!has_needs(cpu, row.needs) || !row.run(in)) {
@@ -154,7 +154,7 @@ Emulated emulate(Cpu& cpu, const Op& op, TrapEnvironment& environment, const Tra
   ++cpu.instructions;
   if (!in.repeats) cpu.rip = in.next;
   if (!in.keeps_rf) cpu.state.rflags &= ~flag::kRF;
-  if (steps && !in.no_step) return deliver(cpu, Event{Event::Kind::kTrap, kDebug, false, 0, 0});
+  if (in.steps && !in.no_step) return deliver(cpu, Event{Event::Kind::kTrap, kDebug, false, 0, 0});
   return in.halts ? Emulated::kHalted : Emulated::kDone;
 }
 

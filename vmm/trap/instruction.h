@@ -21,6 +21,7 @@ struct Instruction {
   bool repeats = false;   ///< not finished: RIP stays
   bool keeps_rf = false;  ///< has loaded RFLAGS.RF
   bool no_step = false;   ///< no single-step trap after it
+  bool steps = false;     ///< one, if not: TF was set before it
   bool halts = false;
 
   bool form(uint8_t bit) const { return (op.r3 & bit) != 0; }

@@ -78,6 +78,8 @@ bool return_protected(Instruction& in, uint64_t rip, uint16_t selector, uint64_t
 
 bool interrupt_return(Instruction& in) {
   Cpu& cpu = in.cpu;
+  // Also of one that faults (SDM vol. 3, 27.2.3, "NMI unblocking due to IRET").
+  cpu.state.nmi_blocked = false;
   if (!cpu.real_mode() && (cpu.state.rflags & flag::kNT) != 0) return general_protection(cpu);
   const unsigned size = in.op.size;
   const Stack stack = current_stack(cpu);
@@ -92,10 +94,9 @@ bool interrupt_return(Instruction& in) {
   const bool done =
       cpu.real_mode() ? return_real(in, rip, cs, image) : return_protected(in, rip, cs, image);
   if (!done) return false;
-  cpu.state.nmi_blocked = false;
   cpu.mode_changed();
   in.next = rip;
-  in.keeps_rf = true;
+  in.keeps_rf = size >= 4;
   return true;
 }
 

@@ -55,6 +55,18 @@ bool stack_load(Cpu& cpu, const Stack& stack, uint64_t offset, unsigned size, ui
          memory_failed(cpu, true);
 }
 
+namespace {
+
+// The stack cannot be stored to: as memory says, but an address that is not canonical is beyond a
+// limit.
+bool push_failed(Cpu& cpu, uint32_t limit_error) {
+  memory_failed(cpu, true);
+  if (cpu.exit.fault.non_canonical) cpu.exit.fault.error = limit_error;
+  return false;
+}
+
+}  // namespace
+
 bool stack_push(Cpu& cpu, Stack& stack, unsigned size, absl::Span<const uint64_t> values,
                 uint32_t limit_error) {
   uint8_t frame[8 * 8];
@@ -69,16 +81,17 @@ bool stack_push(Cpu& cpu, Stack& stack, unsigned size, absl::Span<const uint64_t
   // One store, unless the stack pointer wraps around on the way.
   if (bottom <= stack.down(size)) {
     if (!cpu.memory.store_bytes(stack_linear(cpu, stack, bottom), frame, bytes, stack.by)) {
-      return memory_failed(cpu, true);
+      return push_failed(cpu, limit_error);
     }
   } else {
     for (size_t i = 0; i < values.size(); ++i) {
       const uint64_t at = stack_linear(cpu, stack, stack.down(size * (i + 1)));
-      if (!cpu.memory.probe_store(at, size, stack.by)) return memory_failed(cpu, true);
+      if (!cpu.memory.probe_store(at, size, stack.by)) return push_failed(cpu, limit_error);
     }
     for (size_t i = 0; i < values.size(); ++i) {
       const uint64_t at = stack_linear(cpu, stack, stack.down(size * (i + 1)));
-      if (!cpu.memory.store_bytes(at, &values[i], size, stack.by)) return memory_failed(cpu, true);
+      if (!cpu.memory.store_bytes(at, &values[i], size, stack.by))
+        return push_failed(cpu, limit_error);
     }
   }
   stack.sp = bottom;

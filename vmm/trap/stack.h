@@ -33,7 +33,8 @@ uint64_t stack_linear(const Cpu& cpu, const Stack& stack, uint64_t offset);
 /// Loads `size` bytes at sp + offset. Faults: #SS(0), or of the access.
 bool stack_load(Cpu& cpu, const Stack& stack, uint64_t offset, unsigned size, uint64_t& value);
 /// Pushes values of `size` bytes each, the first one first: all of them or none. `limit_error` is
-/// the error code of the #SS that passing the segment's limit raises.
+/// the error code of the #SS that passing the segment's limit, or leaving the canonical addresses,
+/// raises.
 bool stack_push(Cpu& cpu, Stack& stack, unsigned size, absl::Span<const uint64_t> values,
                 uint32_t limit_error = 0);
 /// Sets RSP's bits under the stack's mask.

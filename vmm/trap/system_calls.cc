@@ -54,6 +54,9 @@ bool system_return(Instruction& in) {
   enter_level(cpu, to64 ? star + 16 : star, star + 8, 3, to64);
   cpu.set_rflags((cpu.gpr[kR11] & kReturnedFlags) | flag::kOne);
   in.next = to64 ? cpu.gpr[kRcx] : cpu.gpr[kRcx] & 0xffff'ffff;
+  // Unlike that of POPF and IRET, a TF that it loads counts at once: the trap is before the first
+  // instruction at level 3.
+  in.steps |= (cpu.state.rflags & flag::kTF) != 0;
   return true;
 }
 

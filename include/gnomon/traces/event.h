@@ -50,6 +50,7 @@ enum class EventKind : uint8_t {
                ///< which is guest-physical `extra`, by the user if `flags` & 16
   kContents,   ///< eight bytes of guest memory at guest-physical `address` are `value` from here on, however they came there
   kDevices,    ///< no memory, but devices lie at guest-physical `address`, `length` bytes of them
+  kRights,     ///< EFLAGS.AC (`flags`: 0 or 1) and PKRU (`value`, 32 bits) from here on; both are 0 at first
   kCount,
 };
 inline constexpr size_t kEventKindCount = static_cast<size_t>(EventKind::kCount);

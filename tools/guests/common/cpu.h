@@ -69,6 +69,12 @@ static inline void invlpg(uintptr_t address) {
   __asm__ volatile("invlpg (%0)" : : "r"(address) : "memory");
 }
 
+/// Reads what is there without seeing it. Where an entry has changed and no flush has followed, the
+/// processor may show the old page or the new one.
+static inline void touch(uintptr_t address) {
+  __asm__ volatile("testb $0, (%0)" : : "r"(address) : "memory", "cc");
+}
+
 static inline uintptr_t read_flags(void) {
   uintptr_t flags;
   __asm__ volatile("pushf; pop %0" : "=r"(flags));
