@@ -30,35 +30,6 @@ std::unique_ptr<Machine> ran(std::unique_ptr<Machine> machine, uint64_t instruct
 
 class MonitorOn : public testing::TestWithParam<const char*> {};
 
-TEST_P(MonitorOn, ListsPagesAndRangesOf32BitPaging) {
-  const auto machine = ran(paged_guest_32(GetParam()), kAllButTheEnd);
-  Monitor monitor(*machine);
-  EXPECT_EQ(monitor.run("info tlb").text,
-            "0000000000100000: 0000000000100000 ----A---W\n"
-            "0000000000101000: 0000000000101000 --------W\n"
-            "00000000c0000000: 0000000000200000 ---DA--UW\n"
-            "00000000c0001000: 0000000000201000 -------U-\n");
-  EXPECT_EQ(monitor.run("info mem").text,
-            "0000000000100000-0000000000102000 0000000000002000 -rw\n"
-            "00000000c0000000-00000000c0001000 0000000000001000 urw\n"
-            "00000000c0001000-00000000c0002000 0000000000001000 ur-\n");
-}
-
-TEST_P(MonitorOn, ListsPagesAndRangesOf4LevelPaging) {
-  const auto machine = ran(paged_guest_long(GetParam()), 20);
-  Monitor monitor(*machine);
-  EXPECT_EQ(monitor.run("info tlb").text,
-            "0000000000000000: 0000000000000000 --P-A---W\n"
-            "0000000000200000: 0000000000200000 XGP------\n"
-            "ffffff8000000000: 0000000000000000 --P-A---W\n"
-            "ffffff8000200000: 0000000000200000 XGP------\n");
-  EXPECT_EQ(monitor.run("info mem").text,
-            "0000000000000000-0000000000200000 0000000000200000 -rw\n"
-            "0000000000200000-0000000000400000 0000000000200000 -r-\n"
-            "ffffff8000000000-ffffff8000200000 0000000000200000 -rw\n"
-            "ffffff8000200000-ffffff8000400000 0000000000200000 -r-\n");
-}
-
 TEST_P(MonitorOn, ShowsMemory) {
   const auto machine = ran(paged_guest_32(GetParam()), kAllButTheEnd);
   Monitor monitor(*machine);
@@ -187,19 +158,6 @@ TEST(Monitor, BadInputIsOneLine) {
   EXPECT_EQ(monitor.run("stop").text, "");
   EXPECT_EQ(monitor.run("q").then, Then::kQuit);
   EXPECT_EQ(monitor.run("print 2 * (3 + 4) - -1").text, "0xf\n");
-}
-
-// Each of the 1024 tables of a 32-bit guest may be one and the same, with a page in each entry: 2^20 pages, which is allowed.
-// In 4-level paging it is far more, and there the list ends.
-TEST(Monitor, TablesThatLeadToThemselvesEnd) {
-  const auto machine = ran(paged_guest_long("native"), 20);
-  for (uint64_t i = 1; i < 511; ++i) {
-    const uint64_t self = 0x10000 | 0x7;
-    const auto* bytes = reinterpret_cast<const uint8_t*>(&self);
-    ASSERT_TRUE(machine->write_memory(Gpa(0x10000 + 8 * i), absl::MakeSpan(bytes, 8)));
-  }
-  const std::string text = Monitor(*machine).run("info mem").text;
-  EXPECT_TRUE(absl::EndsWith(text, "more pages are mapped than are listed here\n"));
 }
 
 }  // namespace

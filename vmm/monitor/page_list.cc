@@ -11,8 +11,10 @@
 namespace gnomon::vmm {
 namespace {
 
-/// Tables may lead to themselves, or share parts, and so map more pages than there is memory to list them in.
+/// Tables may lead to themselves, or share parts, and so map more pages than there is memory to list them in; or, in four
+/// frames, be more tables than anybody has time to look through, with no page in them.
 constexpr uint64_t kMostPages = uint64_t{1} << 20;
+constexpr uint64_t kMostTables = uint64_t{1} << 18;
 
 struct MappedPage {
   uint64_t linear;
@@ -28,8 +30,9 @@ class TableScan {
  public:
   TableScan(const GuestView& view, Visit visit) : view_(view), rules_(view.rules()), visit_(visit) {}
 
-  /// False: there were too many pages.
+  /// False: there were too many pages or tables.
   bool table(unsigned level, Gpa at, uint64_t linear, Rights above) {
+    if (++tables_ > kMostTables) return false;
     const unsigned entries = Format::kLevels == 3 && level == 3 ? 4u : 1u << Format::kIndexBits;
     std::vector<uint8_t> bytes(entries * sizeof(typename Format::Entry));
     // A root of PAE paging need not begin a page.
@@ -62,9 +65,10 @@ class TableScan {
   const PagingRules rules_;
   Visit visit_;
   uint64_t pages_ = 0;
+  uint64_t tables_ = 0;
 };
 
-/// Calls visit(page) for each page in the order of addresses. False: there were too many.
+/// Calls visit(page) for each page in the order of addresses. False: there were too many pages or tables.
 template <class Visit>
 bool for_each_page(const GuestView& view, Visit visit) {
   const Controls& c = view.controls();
@@ -88,7 +92,7 @@ bool for_each_page(const GuestView& view, Visit visit) {
   return true;
 }
 
-constexpr absl::string_view kTooMany = "more pages are mapped than are listed here\n";
+constexpr absl::string_view kTooMany = "the tables lead to more than is listed here\n";
 
 absl::Status check_paging(const GuestView& view, absl::string_view arguments) {
   if (absl::Status s = no_arguments(arguments); !s.ok()) return s;
