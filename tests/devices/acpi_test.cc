@@ -55,7 +55,8 @@ TEST(AcpiPower, TimerCountsAtItsRate) {
 /// The tables in 4 MiB of RAM.
 class Tables {
  public:
-  explicit Tables(unsigned cpus) : host_(*HostMemory::create(8 << 20)), p2m_(*host_), memory_(p2m_) {
+  explicit Tables(unsigned cpus)
+      : host_(*HostMemory::create(8 << 20)), p2m_(*host_), memory_(p2m_) {
     BoardOptions options;
     options.cpus = cpus;
     BoardFixture pc(options);
@@ -187,7 +188,8 @@ TEST(AcpiTables, LieBesideAnMpTableThatSaysTheSame) {
     EXPECT_EQ(t.get<uint8_t>(at + 1), t.get<uint8_t>(acpi + 2)) << "the I/O APIC's ID";
     EXPECT_EQ(t.get<uint32_t>(at + 4), t.get<uint32_t>(acpi + 4)) << "and its address";
     at += 8;
-    EXPECT_THAT(t.bytes(at, 8), ElementsAre(3, 0, 0, 0, 0, 0, t.get<uint8_t>(acpi + 2), 2)) << "IRQ 0 is at pin 2";
+    EXPECT_THAT(t.bytes(at, 8), ElementsAre(3, 0, 0, 0, 0, 0, t.get<uint8_t>(acpi + 2), 2))
+        << "IRQ 0 is at pin 2";
   }
 }
 

@@ -228,7 +228,8 @@ TEST_F(PicTest, PollIsAnAcknowledge) {
   EXPECT_EQ(pic.acknowledge(), 0x2c);
 }
 
-// Who masks or polls a request at the slave takes it away from the master as well: no spurious interrupt is left behind.
+// Who masks or polls a request at the slave takes it away from the master as well: no spurious
+// interrupt is left behind.
 TEST_F(PicTest, TheCascadeIsRequestedAsLongAsTheSlaveRequests) {
   init();
   pulse(11);

@@ -115,8 +115,8 @@ TEST_F(UartTest, ProbesFindA16550A) {
   EXPECT_EQ(in(3), 0x03);
 }
 
-// What is typed while the guest starts waits outside the port, until the guest listens. Setting the port up is not listening, nor
-// is sending, although one looks at the line status for it.
+// What is typed while the guest starts waits outside the port, until the guest listens. Setting the
+// port up is not listening, nor is sending, although one looks at the line status for it.
 TEST_F(UartTest, TheFirstByteWaitsForAGuestThatListens) {
   // As Linux does it, between its messages by polling.
   const auto set_up = [this] {

@@ -122,8 +122,8 @@ TEST_P(PageList, Of5LevelPaging) {
 INSTANTIATE_TEST_SUITE_P(Backends, PageList, testing::Values("native", "shadow", "vtlb", "nested"),
                          [](const auto& about) { return std::string(about.param); });
 
-// Each of the 1024 tables of a 32-bit guest may be one and the same, with a page in each entry: 2^20 pages, which is allowed.
-// In 4-level paging it is far more, and there the list ends.
+// Each of the 1024 tables of a 32-bit guest may be one and the same, with a page in each entry:
+// 2^20 pages, which is allowed. In 4-level paging it is far more, and there the list ends.
 TEST(PageListEnds, WhereTablesLeadToThemselves) {
   const auto machine = ran(paged_guest_long("native"), 20);
   for (uint64_t i = 1; i < 511; ++i) put_entry(*machine, 0x10000 + 8 * i, 0x10007);
@@ -135,7 +135,8 @@ TEST(PageListEnds, WhereTablesLeadNowhere) {
   const auto machine = ran(paged_guest_long("native"), 20);
   for (uint64_t level = 0; level < 3; ++level) {
     for (uint64_t i = 1; i < 511; ++i) {
-      put_entry(*machine, (level == 0 ? 0x10000 : 0x20000 + 0x1000 * level) + 8 * i, (0x21000 + 0x1000 * level) | 7);
+      put_entry(*machine, (level == 0 ? 0x10000 : 0x20000 + 0x1000 * level) + 8 * i,
+                (0x21000 + 0x1000 * level) | 7);
     }
   }
   for (const char* const command : {"info tlb", "info mem"}) {

@@ -76,7 +76,8 @@ LinuxRun boot(const std::string& backend, unsigned cpus = 1) {
   if (guest->machine == nullptr) return run;
   constexpr uint64_t kSlice = 1'000'000;
   absl::string_view to_type = kTyped;
-  for (uint64_t ran = 0; ran < cpus * kMostInstructions && run.end.reason == RunEnd::Reason::kLimit; ran += kSlice) {
+  for (uint64_t ran = 0; ran < cpus * kMostInstructions && run.end.reason == RunEnd::Reason::kLimit;
+       ran += kSlice) {
     to_type.remove_prefix(guest->machine->board().console_input(to_type));
     run.end = guest->machine->run(kSlice);
   }
@@ -93,10 +94,12 @@ void expect_good_run(const LinuxRun& run, unsigned cpus) {
   EXPECT_THAT(run.console, HasSubstr("Linux version "));
   EXPECT_THAT(run.console, HasSubstr("ACPI: Using IOAPIC for interrupt routing"));
   EXPECT_THAT(run.console, HasSubstr("Run /init as init process"));
-  EXPECT_THAT(run.console, HasSubstr("init: x86_64, " + std::to_string(cpus) + " processors, sum 250250"));
+  EXPECT_THAT(run.console,
+              HasSubstr("init: x86_64, " + std::to_string(cpus) + " processors, sum 250250"));
   EXPECT_THAT(run.console, HasSubstr("read: <typed from the beginning>"));
   EXPECT_THAT(run.console, HasSubstr("reboot: Power down"));
-  for (const char* const trouble : {"BUG:", "WARNING:", "Call Trace", "Oops", "stall", "panic - "}) {
+  for (const char* const trouble :
+       {"BUG:", "WARNING:", "Call Trace", "Oops", "stall", "panic - "}) {
     EXPECT_THAT(run.console, Not(HasSubstr(trouble)));
   }
 }
@@ -107,7 +110,8 @@ TEST(RealLinux, RunsToPowerOffTheSameWayUnderEveryBackend) {
   ASSERT_NO_FATAL_FAILURE(expect_good_run(first, 1));
   std::printf("%llu instructions\n", static_cast<unsigned long long>(first.instructions));
   std::vector<std::string> others = {"nested"};
-  if (full_scale()) others = {"native", "nested", "npt", "vtlb", "agile", "shadow:directory=full-trap"};
+  if (full_scale())
+    others = {"native", "nested", "npt", "vtlb", "agile", "shadow:directory=full-trap"};
   for (const std::string& backend : others) {
     SCOPED_TRACE(backend);
     const LinuxRun run = boot(backend);

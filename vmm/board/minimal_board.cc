@@ -17,13 +17,7 @@ class MinimalBoard : public Board {
         pit_(clock, [this](bool high) { pic_.set_irq(0, high); }),
         uart_(options.console_output, [this](bool high) { pic_.set_irq(4, high); }),
         debug_exit_(control) {
-    plan_.add(ports_, 0x20, 2, pic_);
-    plan_.add(ports_, 0xa0, 2, pic_);
-    plan_.add(ports_, 0x4d0, 2, pic_);
-    plan_.add(ports_, 0x40, 4, pit_);
-    plan_.add(ports_, 0x61, 1, pit_);
-    plan_.add(ports_, 0x3f8, 8, uart_);
-    plan_.add(ports_, DebugExit::kPort, DebugExit::kPorts, debug_exit_);
+    plan_.add_basics(ports_, pic_, pit_, uart_, debug_exit_);
   }
 
   absl::string_view name() const override { return kMinimalBoard.name; }
@@ -42,6 +36,10 @@ class MinimalBoard : public Board {
   uint64_t apic_base(unsigned) const override { return 0; }
   bool set_apic_base(unsigned, uint64_t) override { return false; }
 
+  std::vector<std::string> notes() const override {
+    const auto beyond = beyond_memory(device_memory_.lowest_miss(), memory_bytes_);
+    return beyond ? std::vector{*beyond} : std::vector<std::string>{};
+  }
   size_t console_input(absl::string_view bytes) override { return uart_.receive(bytes); }
   std::vector<std::string> text_screen(const GuestMemory&) const override { return {}; }
   void reset() override {

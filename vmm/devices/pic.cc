@@ -38,8 +38,7 @@ void PicChip::set_line(unsigned level, bool high) {
 }
 
 void PicChip::follow(unsigned level, bool requested) {
-  p_.requests =
-      static_cast<uint8_t>((p_.requests & ~bit(level)) | (requested ? bit(level) : 0));
+  p_.requests = static_cast<uint8_t>((p_.requests & ~bit(level)) | (requested ? bit(level) : 0));
 }
 
 unsigned PicChip::acknowledge() {

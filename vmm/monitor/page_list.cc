@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// `info tlb` and `info mem`: what the guest's tables map, page by page and in ranges, in QEMU's layouts.
+// `info tlb` and `info mem`: what the guest's tables map, page by page and in ranges, in QEMU's
+// layouts.
 #include <array>
 #include <vector>
 
@@ -11,8 +12,9 @@
 namespace gnomon::vmm {
 namespace {
 
-/// Tables may lead to themselves, or share parts, and so map more pages than there is memory to list them in; or, in four
-/// frames, be more tables than anybody has time to look through, with no page in them.
+/// Tables may lead to themselves, or share parts, and so map more pages than there is memory to
+/// list them in; or, in four frames, be more tables than anybody has time to look through, with no
+/// page in them.
 constexpr uint64_t kMostPages = uint64_t{1} << 20;
 constexpr uint64_t kMostTables = uint64_t{1} << 18;
 
@@ -28,7 +30,8 @@ struct MappedPage {
 template <class Format, class Visit>
 class TableScan {
  public:
-  TableScan(const GuestView& view, Visit visit) : view_(view), rules_(view.rules()), visit_(visit) {}
+  TableScan(const GuestView& view, Visit visit)
+      : view_(view), rules_(view.rules()), visit_(visit) {}
 
   /// False: there were too many pages or tables.
   bool table(unsigned level, Gpa at, uint64_t linear, Rights above) {
@@ -38,8 +41,8 @@ class TableScan {
     // A root of PAE paging need not begin a page.
     if (!view_.read_physical(at, absl::MakeSpan(bytes))) return true;
     for (unsigned i = 0; i < entries; ++i) {
-      const uint64_t e = load_bytes(&bytes[i * sizeof(typename Format::Entry)],
-                                    sizeof(typename Format::Entry));
+      const uint64_t e =
+          load_bytes(&bytes[i * sizeof(typename Format::Entry)], sizeof(typename Format::Entry));
       if (!entry(level, e, linear + (uint64_t{i} << Format::shift(level)), above)) return false;
     }
     return true;
@@ -55,8 +58,8 @@ class TableScan {
     if (++pages_ > kMostPages) return false;
     constexpr unsigned kBits = Format::kAddressBits;
     if (kBits > 32 && (linear >> (kBits - 1) & 1) != 0) linear |= ~uint64_t{0} << (kBits - 1);
-    visit_(MappedPage{linear, bytes_of(Format::leaf_size(level)), Format::leaf_base(e, level), value,
-                      rights, level > 1});
+    visit_(MappedPage{linear, bytes_of(Format::leaf_size(level)), Format::leaf_base(e, level),
+                      value, rights, level > 1});
     return true;
   }
 
@@ -68,7 +71,8 @@ class TableScan {
   uint64_t tables_ = 0;
 };
 
-/// Calls visit(page) for each page in the order of addresses. False: there were too many pages or tables.
+/// Calls visit(page) for each page in the order of addresses. False: there were too many pages or
+/// tables.
 template <class Visit>
 bool for_each_page(const GuestView& view, Visit visit) {
   const Controls& c = view.controls();
@@ -78,8 +82,10 @@ bool for_each_page(const GuestView& view, Visit visit) {
     case PagingMode::kOff: return true;
     case PagingMode::kLegacy32:
       return TableScan<Legacy32Format, Visit>(view, visit).table(2, root, 0, kAllRights);
-    case PagingMode::kLevel4: return TableScan<Long4, Visit>(view, visit).table(4, root, 0, kAllRights);
-    case PagingMode::kLevel5: return TableScan<Long5, Visit>(view, visit).table(5, root, 0, kAllRights);
+    case PagingMode::kLevel4:
+      return TableScan<Long4, Visit>(view, visit).table(4, root, 0, kAllRights);
+    case PagingMode::kLevel5:
+      return TableScan<Long5, Visit>(view, visit).table(5, root, 0, kAllRights);
     case PagingMode::kPae: {
       TableScan<PaeFormat, Visit> scan(view, visit);
       if (rules.pdptes_in_memory) return scan.table(3, root, 0, kAllRights);
@@ -105,9 +111,9 @@ struct FlagLetter {
   char letter;
 };
 constexpr FlagLetter kFlagLetters[] = {
-    {pte::kNoExecute, 'X'}, {pte::kGlobal, 'G'}, {pte::kLarge, 'P'},
-    {pte::kDirty, 'D'},     {pte::kAccessed, 'A'}, {1u << 4 /* PCD */, 'C'},
-    {1u << 3 /* PWT */, 'T'}, {pte::kUser, 'U'},  {pte::kWritable, 'W'},
+    {pte::kNoExecute, 'X'},   {pte::kGlobal, 'G'},   {pte::kLarge, 'P'},
+    {pte::kDirty, 'D'},       {pte::kAccessed, 'A'}, {1u << 4 /* PCD */, 'C'},
+    {1u << 3 /* PWT */, 'T'}, {pte::kUser, 'U'},     {pte::kWritable, 'W'},
 };
 
 }  // namespace
