@@ -270,31 +270,6 @@ TEST(PcBoard, ResetIsPowerOn) {
   EXPECT_EQ(pc.in(0x3f9), 0);
 }
 
-// A guest that takes more memory for granted than there is fails without saying why.
-TEST(Boards, NoteAccessesBeyondTheEndOfMemory) {
-  for (const char* const name : {"pc", "minimal"}) {
-    BoardOptions options = options_for(name);
-    options.memory_bytes = 64 << 20;
-    BoardFixture board(options);
-    IoBus& bus = board.board->device_memory();
-    bus.read(0xfed0'0000, 4);  // where other machines have a device
-    EXPECT_THAT(board.board->notes(), IsEmpty());
-    bus.write(0x0500'0000, 8, 1);
-    bus.read(0x0400'0000, 4);
-    bus.write(0x0600'0000, 4, 1);
-    EXPECT_THAT(
-        board.board->notes(),
-        testing::ElementsAre(
-            "the guest went beyond its 64 MiB of memory, to 0x4000000; if it fails, give it more"));
-  }
-  BoardOptions options;
-  options.memory_bytes = uint64_t{8} << 30;
-  BoardFixture board(options);
-  board.board->device_memory().read(0xc000'0000, 4);  // the hole, however much memory there is
-  board.board->device_memory().read(0xfee0'0020, 4);
-  EXPECT_THAT(board.board->notes(), IsEmpty());
-}
-
 TEST(MinimalBoard, SerialTimerAndExit) {
   BoardFixture board(options_for("minimal"));
   board.init_pics(0xffee);

@@ -62,17 +62,6 @@ TEST_P(Xv6, StartsFromItsMultibootHeader) {
   expect_shell(run_guest(options_for("kernel", "shadow"), kTyped, kMost));
 }
 
-// It takes 224 MiB for granted.
-TEST_P(Xv6, TooLittleMemoryIsNoted) {
-  MachineOptions options = options_for("xv6.img", "shadow");
-  options.board.memory_bytes = 64u << 20;
-  const auto machine = Machine::create(options);
-  ASSERT_TRUE(machine.ok()) << machine.status();
-  EXPECT_EQ((*machine)->run(kMost).reason, RunEnd::Reason::kShutdown);
-  EXPECT_THAT((*machine)->board().notes(),
-              testing::ElementsAre(HasSubstr("64 MiB of memory, to 0x4000000")));
-}
-
 INSTANTIATE_TEST_SUITE_P(Processors, Xv6, testing::Values(1u, 2u));
 
 }  // namespace

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 
-#include "absl/strings/str_format.h"
 #include "vmm/devices/io_apic.h"
 
 namespace gnomon::vmm {
@@ -38,17 +37,6 @@ std::vector<MemoryRange> pc_memory_map(uint64_t memory_bytes) {
   add(map, kLocalApicBase, kLocalApicBase + kPage, kReserved);
   add(map, kHighMemory, kHighMemory + (memory_bytes - low), kUsable);
   return map;
-}
-
-// A guest may only have looked how much there is; one that took more for granted fails without
-// saying why.
-std::optional<std::string> beyond_memory(std::optional<uint64_t> lowest_miss,
-                                         uint64_t memory_bytes) {
-  if (!lowest_miss || *lowest_miss < memory_bytes || *lowest_miss >= kMemoryHole)
-    return std::nullopt;
-  return absl::StrFormat(
-      "the guest went beyond its %d MiB of memory, to 0x%x; if it fails, give it more",
-      memory_bytes / kMib, *lowest_miss);
 }
 
 }  // namespace gnomon::vmm

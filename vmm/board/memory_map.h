@@ -3,8 +3,6 @@
 #define VMM_BOARD_MEMORY_MAP_H_
 
 #include <cstdint>
-#include <optional>
-#include <string>
 #include <vector>
 
 #include "gnomon/vmm/board.h"
@@ -21,11 +19,6 @@ inline constexpr uint64_t kFirmware = 0xf'0000;  ///< tables of the firmware, up
 std::vector<MemoryRange> plain_memory_map(uint64_t memory_bytes);
 /// As a PC's firmware reports it (E820). At least 1 MiB.
 std::vector<MemoryRange> pc_memory_map(uint64_t memory_bytes);
-
-/// What the user should know when the guest has been at `lowest_miss`, where nothing is: that this
-/// is where more memory would be. Nullopt: it is not, or there was no such access.
-std::optional<std::string> beyond_memory(std::optional<uint64_t> lowest_miss,
-                                         uint64_t memory_bytes);
 
 }  // namespace gnomon::vmm
 

@@ -36,10 +36,6 @@ class MinimalBoard : public Board {
   uint64_t apic_base(unsigned) const override { return 0; }
   bool set_apic_base(unsigned, uint64_t) override { return false; }
 
-  std::vector<std::string> notes() const override {
-    const auto beyond = beyond_memory(device_memory_.lowest_miss(), memory_bytes_);
-    return beyond ? std::vector{*beyond} : std::vector<std::string>{};
-  }
   size_t console_input(absl::string_view bytes) override { return uart_.receive(bytes); }
   std::vector<std::string> text_screen(const GuestMemory&) const override { return {}; }
   void reset() override {

@@ -137,9 +137,6 @@ std::vector<std::string> PcBoard::notes() const {
     }
     if (!drive->trouble().empty()) later.push_back(drive->trouble());
   }
-  if (auto beyond = beyond_memory(device_memory_.lowest_miss(), options_.memory_bytes)) {
-    later.push_back(*std::move(beyond));
-  }
   all.insert(all.end(), later.begin(), later.end());
   return all;
 }

@@ -50,19 +50,12 @@ const IoBus::Region* IoBus::find(uint64_t address) const {
   return &after[-1];
 }
 
-void IoBus::miss(uint64_t address) const {
-  if (!lowest_miss_ || address < *lowest_miss_) lowest_miss_ = address;
-}
-
 uint64_t IoBus::read(uint64_t address, unsigned size, unsigned cpu) const {
   const Region* region = find(address);
   if (holds(region, address, size)) {
     return region->handler->io_read({address - region->base, size, cpu}) & ones(size);
   }
-  if (size == 1) {
-    miss(address);
-    return ones(1);
-  }
+  if (size == 1) return ones(1);
   uint64_t value = 0;
   for (unsigned i = 0; i < size; ++i) value |= read(address + i, 1, cpu) << (8 * i);
   return value;
@@ -74,7 +67,7 @@ void IoBus::write(uint64_t address, unsigned size, uint64_t value, unsigned cpu)
     region->handler->io_write({address - region->base, size, cpu}, value & ones(size));
     return;
   }
-  if (size == 1) return miss(address);
+  if (size == 1) return;
   for (unsigned i = 0; i < size; ++i) write(address + i, 1, value >> (8 * i), cpu);
 }
 

@@ -81,7 +81,7 @@ class Board {
   /// The same as keys of the keyboard (US layout), on boards that have one. How many it took.
   virtual size_t keyboard_input(absl::string_view) { return 0; }
   /// What the user should know about devices, a sentence each: a disk image that was padded, the
-  /// first error of one, an access beyond the end of memory. Grows while the machine runs.
+  /// first error of one. Grows while the machine runs.
   virtual std::vector<std::string> notes() const { return {}; }
   /// The text screen as lines without trailing blanks; empty when there is none. `memory` is the guest's.
   virtual std::vector<std::string> text_screen(const GuestMemory& memory) const = 0;

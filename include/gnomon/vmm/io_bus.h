@@ -3,7 +3,6 @@
 #define GNOMON_VMM_IO_BUS_H_
 
 #include <cstdint>
-#include <optional>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -44,15 +43,10 @@ class IoBus {
     IoHandler* handler;
   };
   const std::vector<Region>& regions() const { return regions_; }  ///< by address
-  /// The lowest address that was accessed where nothing is; nullopt: none was.
-  std::optional<uint64_t> lowest_miss() const { return lowest_miss_; }
 
  private:
   const Region* find(uint64_t address) const;
-  void miss(uint64_t address) const;
-
   std::vector<Region> regions_;
-  mutable std::optional<uint64_t> lowest_miss_;
 };
 
 }  // namespace gnomon::vmm
