@@ -55,7 +55,8 @@ TEST(AcpiPower, TimerCountsAtItsRate) {
 /// The tables in 4 MiB of RAM.
 class Tables {
  public:
-  explicit Tables(unsigned cpus) : host_(*HostMemory::create(8 << 20)), p2m_(*host_), memory_(p2m_) {
+  explicit Tables(unsigned cpus)
+      : host_(*HostMemory::create(8 << 20)), p2m_(*host_), memory_(p2m_) {
     BoardOptions options;
     options.cpus = cpus;
     BoardFixture pc(options);
@@ -160,6 +161,35 @@ TEST(AcpiTables, ListEveryProcessorAndTheTimersPin) {
     }
     EXPECT_EQ(at, end);
     EXPECT_THAT(kinds, ElementsAre(cpus, 1, 2, 0, 1));
+  }
+}
+
+// A kernel takes one or the other, by its configuration: both lie there, apart, and say the same.
+TEST(AcpiTables, LieBesideAnMpTableThatSaysTheSame) {
+  for (const unsigned cpus : {1u, 2u, 15u, 16u, 64u}) {
+    SCOPED_TRACE(cpus);
+    Tables t(cpus);
+    const uint64_t root = t.find_root_pointer(), mp = 0xf'0010;
+    ASSERT_EQ(t.text(0xf'0000, 4), "_MP_");
+    ASSERT_EQ(t.get<uint32_t>(0xf'0004), mp);
+    const uint64_t mp_end = mp + t.get<uint16_t>(mp + 4);
+    EXPECT_LE(mp_end, root);
+    EXPECT_EQ(t.sum(mp, mp_end - mp), 0);
+    const uint64_t madt = t.listed(t.get<uint32_t>(root + 16), 4, "APIC");
+    EXPECT_EQ(t.get<uint32_t>(madt + 36), t.get<uint32_t>(mp + 36)) << "the local APIC's address";
+    uint64_t at = mp + 44, acpi = madt + 44;
+    for (unsigned cpu = 0; cpu < cpus; ++cpu, at += 20, acpi += 8) {
+      ASSERT_EQ(t.get<uint8_t>(at), 0);
+      ASSERT_EQ(t.get<uint8_t>(acpi), 0);
+      EXPECT_EQ(t.get<uint8_t>(at + 1), t.get<uint8_t>(acpi + 3)) << "the local APIC's ID";
+    }
+    at += 8;  // the bus
+    EXPECT_EQ(t.get<uint8_t>(at), 2);
+    EXPECT_EQ(t.get<uint8_t>(at + 1), t.get<uint8_t>(acpi + 2)) << "the I/O APIC's ID";
+    EXPECT_EQ(t.get<uint32_t>(at + 4), t.get<uint32_t>(acpi + 4)) << "and its address";
+    at += 8;
+    EXPECT_THAT(t.bytes(at, 8), ElementsAre(3, 0, 0, 0, 0, 0, t.get<uint8_t>(acpi + 2), 2))
+        << "IRQ 0 is at pin 2";
   }
 }
 

@@ -146,10 +146,9 @@ TEST_F(PicTest, SpuriousInterruptsAreLevelSevenAndNotInService) {
   EXPECT_EQ(isr(0x20), 0);
   pulse(10);
   out(0xa1, {0x04});  // masked after the slave has called the master
-  EXPECT_TRUE(intr);
-  EXPECT_EQ(pic.acknowledge(), 0x2f);
-  EXPECT_EQ(isr(0xa0), 0);
-  EXPECT_EQ(isr(0x20), 0x04) << "the master has served the cascade";
+  EXPECT_FALSE(intr);
+  EXPECT_EQ(pic.acknowledge(), 0x27) << "of a processor that was called before";
+  EXPECT_EQ(isr(0xa0) | isr(0x20), 0);
 }
 
 TEST_F(PicTest, LevelTriggeredRequestsLastAsLongAsTheLine) {
@@ -227,6 +226,26 @@ TEST_F(PicTest, PollIsAnAcknowledge) {
   out(0xa0, {0x20});
   out(0x20, {0x20});
   EXPECT_EQ(pic.acknowledge(), 0x2c);
+}
+
+// Who masks or polls a request at the slave takes it away from the master as well: no spurious
+// interrupt is left behind.
+TEST_F(PicTest, TheCascadeIsRequestedAsLongAsTheSlaveRequests) {
+  init();
+  pulse(11);
+  EXPECT_EQ(irr(0x20), 0x04);
+  EXPECT_EQ(read(0xa0, 0x0c), 0x83) << "the slave alone is polled";
+  EXPECT_FALSE(intr);
+  EXPECT_EQ(irr(0x20), 0x00);
+  out(0xa0, {0x20});
+  pulse(12);
+  EXPECT_TRUE(intr);
+  out(0xa1, {0x10});
+  EXPECT_FALSE(intr) << "masked";
+  out(0xa1, {0x00});
+  EXPECT_TRUE(intr);
+  EXPECT_EQ(pic.acknowledge(), 0x2c);
+  EXPECT_EQ(irr(0x20) | irr(0xa0), 0x00);
 }
 
 TEST_F(PicTest, InitializationForgetsRequestsAndMasks) {

@@ -127,6 +127,44 @@ TEST_F(PitTest, NewCountOfARunningGeneratorWaitsForThePeriod) {
   EXPECT_EQ(edges, 2);
 }
 
+TEST_F(PitTest, NewCountOfASquareWaveWaitsForTheHalf) {
+  program(0, 3, 100);
+  at_tick(30);
+  edges = 0;
+  pit.write_port(0x40, 11);
+  pit.write_port(0x40, 0);
+  // 100 ends at 50; of 11 ticks, 6 are high.
+  for (uint64_t n = 31; n < 130; ++n) {
+    at_tick(n);
+    const bool high = n < 50 || (n >= 55 && (n - 55) % 11 < 6);
+    ASSERT_EQ(status(0) >> 7, high ? 1 : 0) << n;
+    ASSERT_EQ(status(0) & 0x40, n < 50 ? 0x40 : 0) << n;
+    ASSERT_EQ(edges, n < 55 ? 0 : static_cast<int>((n - 55) / 11 + 1)) << n;
+  }
+  program(0, 3, 100);
+  at_tick(129 + 70);  // low
+  edges = 0;
+  pit.write_port(0x40, 10);
+  pit.write_port(0x40, 0);
+  at_tick(129 + 99);
+  EXPECT_EQ(edges, 0);
+  at_tick(129 + 100);
+  EXPECT_EQ(edges, 1);
+  at_tick(129 + 110);
+  EXPECT_EQ(edges, 2);
+}
+
+TEST_F(PitTest, NewCountOfASquareWaveShorterThanItsFirstHalf) {
+  program(0, 3, 10);
+  pit.write_port(0x40, 0);  // 65536 ticks, of which none has passed yet
+  pit.write_port(0x40, 0);
+  at_tick(5);
+  EXPECT_EQ(status(0) >> 7, 0);
+  EXPECT_EQ(read_count(0), 0u) << "65536, at the start of the low half";
+  at_tick(5 + 32768);
+  EXPECT_EQ(status(0) >> 7, 1);
+}
+
 // How kernels measure the processor's speed: mode 0 on counter 2, watched at port 0x61.
 TEST_F(PitTest, CalibrationThroughTheSpeakerGate) {
   pit.write_port(0x61, 0x01);

@@ -165,8 +165,12 @@ TEST_F(RtcTest, UpdateAndAlarmInterrupts) {
   clock.advance_to(clock.next_deadline());
   EXPECT_EQ(now(), 0x20000101010131u);
   get(0x0c);
-  set(3, 0x77);  // never
-  EXPECT_EQ(clock.next_deadline(), Clock::kNever);
+  for (const uint8_t index : {1, 3, 5}) {
+    set(index, 0x77);  // never
+    EXPECT_EQ(clock.next_deadline(), Clock::kNever);
+    set(index, 0xff);
+    EXPECT_NE(clock.next_deadline(), Clock::kNever);
+  }
 }
 
 TEST_F(RtcTest, ReportsMemorySizes) {

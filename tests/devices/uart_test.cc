@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <string>
 
 namespace gnomon::vmm {
@@ -112,6 +113,44 @@ TEST_F(UartTest, ProbesFindA16550A) {
   EXPECT_EQ(in(1), 0x12);
   out(3, 0x03);
   EXPECT_EQ(in(3), 0x03);
+}
+
+// What is typed while the guest starts waits outside the port, until the guest listens. Setting the
+// port up is not listening, nor is sending, although one looks at the line status for it.
+TEST_F(UartTest, TheFirstByteWaitsForAGuestThatListens) {
+  // As Linux does it, between its messages by polling.
+  const auto set_up = [this] {
+    for (const char c : {'1', '2', '3'}) {
+      for (int i = 0; i < 3; ++i) in(5);
+      out(0, static_cast<uint8_t>(c));
+    }
+    in(5);
+    out(3, 0x80);
+    out(0, 12);
+    out(1, 0);
+    out(3, 0x03);
+    out(2, 0x07);
+    for (const uint16_t offset : {5, 0, 2, 6, 5, 0, 2, 6}) in(offset);
+    out(4, 0x0b);
+    out(1, 0x0f);  // are there the four interrupts?
+    out(1, 0x00);
+  };
+  const std::function<void()> ways[] = {[this] { out(1, 0x01); },
+                                        [this] {
+                                          for (int i = 0; i < 16; ++i) in(5);
+                                        }};
+  for (const auto& listen : ways) {
+    for (int i = 0; i < 10; ++i) {
+      set_up();
+      ASSERT_EQ(uart.receive("hello"), 0u) << i;
+    }
+    listen();
+    EXPECT_EQ(uart.receive("hello"), 5u);
+    EXPECT_EQ(in(5) & 1, 1);
+    EXPECT_EQ(in(0), 'h') << "the first byte is the first that was typed";
+    uart.reset();
+    EXPECT_EQ(uart.receive("h"), 0u) << "a reset forgets that somebody listened";
+  }
 }
 
 TEST_F(UartTest, LoopbackReceivesWhatItSends) {

@@ -1,156 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
-#include <poll.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <string>
-#include <vector>
 
 #include "absl/strings/match.h"
-#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "gnomon/vmm/gdb_server.h"
 #include "gnomon/vmm/monitor.h"
+#include "tests/gdb/debugger.h"
 #include "tests/paged_guest/paged_guest.h"
 #include "vmm/cpu/cpu.h"
-#include "vmm/gdb/packet.h"
 
 namespace gnomon::vmm {
 namespace {
 
 using ::testing::HasSubstr;
 using Turn = GdbServer::Turn;
-
-constexpr uint64_t kSlice = 10'000;
-
-/// A machine, its server, and a debugger on the other end; the server runs whenever the debugger waits.
-class Debugger {
- public:
-  explicit Debugger(std::unique_ptr<Machine> machine, GdbOptions options = {}) : machine_(std::move(machine)) {
-    options.say = [this](absl::string_view line) { said += absl::StrCat(line, "\n"); };
-    auto server = GdbServer::create(*machine_, options);
-    EXPECT_TRUE(server.ok()) << server.status();
-    server_ = *std::move(server);
-    connect_again();
-  }
-  ~Debugger() { close(fd_); }
-  Debugger(const Debugger&) = delete;
-  Debugger& operator=(const Debugger&) = delete;
-
-  void connect_again() {
-    if (fd_ >= 0) close(fd_);
-    fd_ = socket(AF_INET, SOCK_STREAM, 0);
-    struct sockaddr_in address = {};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(server_->port());
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    ASSERT_EQ(connect(fd_, reinterpret_cast<struct sockaddr*>(&address), sizeof address), 0);
-    received_.clear();
-    run();  // may first have to notice that the one before is gone
-    run();
-    EXPECT_TRUE(server_->connected());
-  }
-  void hang_up() {
-    close(fd_);
-    fd_ = -1;
-    for (int i = 0; i < 100 && server_->connected(); ++i) run();
-  }
-
-  void send_raw(absl::string_view bytes) {
-    while (!bytes.empty()) {
-      const ssize_t n = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-      if (n <= 0) {
-        run();
-        if (!server_->connected()) return;
-        continue;
-      }
-      bytes.remove_prefix(static_cast<size_t>(n));
-    }
-  }
-  Turn run() { return turn = server_->run(kSlice, end); }
-
-  /// The next byte of the server, which runs until it says something. 0: it does not.
-  char next() {
-    for (int i = 0; i < 200 && received_.empty(); ++i) {
-      struct pollfd p = {fd_, POLLIN, 0};
-      if (poll(&p, 1, 0) > 0) {
-        char bytes[4096];
-        const ssize_t n = recv(fd_, bytes, sizeof bytes, 0);
-        if (n <= 0) return 0;
-        received_.append(bytes, static_cast<size_t>(n));
-      } else {
-        run();
-      }
-    }
-    if (received_.empty()) return 0;
-    const char c = received_[0];
-    received_.erase(0, 1);
-    return c;
-  }
-  /// The next packet's payload; acknowledgements before it are skipped.
-  std::string packet() {
-    char c = next();
-    while (c == '+') c = next();
-    if (c != '$') return absl::StrCat("no packet but ", static_cast<int>(c));
-    std::string payload;
-    for (c = next(); c != '#' && c != 0; c = next()) {
-      payload += c == '}' ? static_cast<char>(next() ^ 0x20) : c;
-    }
-    next();
-    next();
-    return payload;
-  }
-  std::string ask(absl::string_view payload) {
-    send_raw(gdb::to_packet(payload));
-    return packet();
-  }
-  /// The text that a monitor command prints.
-  std::string monitor(absl::string_view line) {
-    send_raw(gdb::to_packet(absl::StrCat("qRcmd,", gdb::to_hex(line))));
-    std::string text;
-    for (std::string p = packet(); p != "OK"; p = packet()) {
-      if (p.empty() || p[0] != 'O') return absl::StrCat("unexpected: ", p);
-      text += gdb::from_hex(absl::string_view(p).substr(1)).value_or("?");
-    }
-    return text;
-  }
-
-  Machine& machine() { return *machine_; }
-  GdbServer& server() { return *server_; }
-  RunEnd end;
-  Turn turn = Turn::kStopped;
-  std::string said;
-
- private:
-  std::unique_ptr<Machine> machine_;
-  std::unique_ptr<GdbServer> server_;
-  int fd_ = -1;
-  std::string received_;
-};
-
-TEST(GdbPackets, AreFramedAndEscaped) {
-  EXPECT_EQ(gdb::to_packet("OK"), "$OK#9a");
-  EXPECT_EQ(gdb::to_packet("a#b}"), "$a}\x03" "b}]#" + absl::StrFormat("%02x", ('a' + '}' + 3 + 'b' + '}' + ']') & 0xff));
-  gdb::PacketReader reader;
-  reader.add("+-junk\x03" + gdb::to_packet("x$#}*y") + "$bad#00$half");
-  using Kind = gdb::PacketEvent::Kind;
-  EXPECT_EQ(reader.next()->kind, Kind::kAck);
-  EXPECT_EQ(reader.next()->kind, Kind::kNak);
-  EXPECT_EQ(reader.next()->kind, Kind::kInterrupt);
-  EXPECT_EQ(reader.next()->payload, "x$#}*y");
-  EXPECT_EQ(reader.next()->kind, Kind::kDamaged);
-  EXPECT_FALSE(reader.next().has_value());
-  reader.add("#");
-  EXPECT_FALSE(reader.next().has_value());
-  reader.add(absl::StrFormat("%02x", ('h' + 'a' + 'l' + 'f') & 0xff));
-  EXPECT_EQ(reader.next()->payload, "half");
-  reader.add("$" + std::string(1 << 20, 'x'));
-  EXPECT_EQ(reader.next()->kind, Kind::kTooLong);
-}
 
 TEST(GdbServer, WaitsBeforeTheFirstInstruction) {
   Debugger d(paged_guest_32("shadow"));
@@ -185,7 +50,7 @@ TEST(GdbServer, BreaksStepsAndReadsRegisters) {
     EXPECT_EQ(d.monitor("info mem"), Monitor(d.machine()).run("info mem").text);
     EXPECT_EQ(d.monitor("stop"), "");
     d.send_raw(gdb::to_packet("c"));
-    for (int i = 0; i < 10 && d.end.reason != RunEnd::Reason::kExit; ++i) d.run();
+    d.run_to_the_end();
     ASSERT_EQ(d.end.reason, RunEnd::Reason::kExit);
     d.server().finish(d.end);
     EXPECT_EQ(d.packet(), "W00");
@@ -235,7 +100,8 @@ TEST(GdbServer, DescribesItsRegisters) {
 
 TEST(GdbServer, ChoosesRegistersByTheMode) {
   Debugger d(paged_guest_long("shadow"));
-  EXPECT_THAT(d.ask("qXfer:features:read:target.xml:0,100"), HasSubstr("<architecture>i386</architecture>"));
+  EXPECT_THAT(d.ask("qXfer:features:read:target.xml:0,100"),
+              HasSubstr("<architecture>i386</architecture>"));
   d.send_raw(gdb::to_packet("c"));
   d.run();
   d.run();
@@ -244,7 +110,8 @@ TEST(GdbServer, ChoosesRegistersByTheMode) {
   EXPECT_EQ(d.machine().cpu(0).long_mode(), true);
   d.connect_again();
   d.run();
-  EXPECT_THAT(d.ask("qXfer:features:read:target.xml:0,100"), HasSubstr("<architecture>i386:x86-64</architecture>"));
+  EXPECT_THAT(d.ask("qXfer:features:read:target.xml:0,100"),
+              HasSubstr("<architecture>i386:x86-64</architecture>"));
 }
 
 TEST(GdbServer, WritesMemory) {
@@ -268,7 +135,7 @@ TEST(GdbServer, ADebuggerThatDetachesLetsTheMachineRun) {
   Debugger d(paged_guest_32("shadow"));
   d.ask("Z0,100018,1");
   EXPECT_EQ(d.ask("D"), "OK");
-  for (int i = 0; i < 10 && d.end.reason == RunEnd::Reason::kLimit; ++i) d.run();
+  d.run_to_the_end();
   EXPECT_EQ(d.end.reason, RunEnd::Reason::kExit);
   EXPECT_EQ(d.said, "");
 }
@@ -282,7 +149,7 @@ TEST(GdbServer, ADebuggerThatVanishesLeavesTheMachineStopped) {
   d.connect_again();
   EXPECT_EQ(d.ask("p8"), "05001000");
   d.send_raw(gdb::to_packet("k"));
-  for (int i = 0; i < 10 && d.turn != Turn::kKilled; ++i) d.run();
+  d.run_to_the_end();
   EXPECT_EQ(d.turn, Turn::kKilled);
 }
 
@@ -295,7 +162,7 @@ TEST(GdbServer, ATripleFaultCanBeLookedAt) {
   EXPECT_EQ(d.packet(), "T0bthread:1;");
   EXPECT_EQ(d.ask("p8"), "18001000");
   d.send_raw(gdb::to_packet("c"));
-  for (int i = 0; i < 10 && d.end.reason == RunEnd::Reason::kLimit; ++i) d.run();
+  d.run_to_the_end();
   EXPECT_EQ(d.end.reason, RunEnd::Reason::kShutdown);
 }
 
@@ -316,14 +183,66 @@ TEST(GdbServer, ProcessorsAreThreads) {
 
 TEST(GdbServer, TakesWhatEverComes) {
   Debugger d(paged_guest_32("shadow"));
-  for (const char* bad :
-       {"", "m", "m0", "m0,", "m,4", "mzz,4", "m0,4x", "m11111111111111111,4", "M0,4", "M0,4:", "M0,4:zz", "X0,4:a", "p", "pzz",
-        "pffff", "P", "P0", "P0=", "P0=zz", "Pffff=00", "G", "Gz", "H", "Hx", "Hc", "Hcz", "Hg-2", "T", "Tz", "T0", "Z", "Z0",
-        "Z0,", "Z0,z,1", "Z9,0,1", "z0,1", "q", "qXfer:features:read:target.xml:", "qXfer:features:read:target.xml:0", "qRcmd,0",
-        "qRcmd,zz", "qThreadExtraInfo,9", "vCont", "vCont;", "vCont;x", "vCont;s:", "vCont;s:9", "vCont;c:zz", "v", "cz", "sz",
-        "Q", "\x01\x02", "!", "R00", "i", "A"}) {
+  for (const char* bad : {"",
+                          "m",
+                          "m0",
+                          "m0,",
+                          "m,4",
+                          "mzz,4",
+                          "m0,4x",
+                          "m11111111111111111,4",
+                          "M0,4",
+                          "M0,4:",
+                          "M0,4:zz",
+                          "X0,4:a",
+                          "p",
+                          "pzz",
+                          "pffff",
+                          "P",
+                          "P0",
+                          "P0=",
+                          "P0=zz",
+                          "Pffff=00",
+                          "G",
+                          "Gz",
+                          "H",
+                          "Hx",
+                          "Hc",
+                          "Hcz",
+                          "Hg-2",
+                          "T",
+                          "Tz",
+                          "T0",
+                          "Z",
+                          "Z0",
+                          "Z0,",
+                          "Z0,z,1",
+                          "Z9,0,1",
+                          "z0,1",
+                          "q",
+                          "qXfer:features:read:target.xml:",
+                          "qXfer:features:read:target.xml:0",
+                          "qRcmd,0",
+                          "qRcmd,zz",
+                          "qThreadExtraInfo,9",
+                          "vCont",
+                          "vCont;",
+                          "vCont;x",
+                          "vCont;s:",
+                          "vCont;s:9",
+                          "vCont;c:zz",
+                          "v",
+                          "cz",
+                          "sz",
+                          "Q",
+                          "\x01\x02",
+                          "!",
+                          "R00",
+                          "i",
+                          "A"}) {
     const std::string answer = d.ask(bad);
-    EXPECT_TRUE(answer.empty() || (answer[0] == 'E' && answer.size() == 3)) << bad << " -> " << answer;
+    EXPECT_TRUE(answer.empty() || (answer[0] == 'E' && answer.size() == 3))
+        << bad << " -> " << answer;
   }
   EXPECT_EQ(d.ask("m200000,ffffffffffffffff").size(), 0x4000u);  // as much as a packet holds
   EXPECT_EQ(d.ask("mfffffffffffffff0,20"), "E0e");

@@ -30,7 +30,8 @@ std::string shell(const std::string& command) {
 }
 
 std::string guest(const char* file) {
-  return (std::filesystem::path(GNOMON_TEST_TOOL).parent_path().parent_path() / "guests" / file).string();
+  return (std::filesystem::path(GNOMON_TEST_TOOL).parent_path().parent_path() / "guests" / file)
+      .string();
 }
 
 /// What gdb prints for these commands (each after -ex), and then how the machine ended.
@@ -38,23 +39,27 @@ std::string debug(const std::string& image, const std::string& symbols, const st
                   const std::string& commands) {
   const test_support::TemporaryDirectory directory;
   const std::string said = directory.path("said");
-  return shell(absl::StrCat(
-      "timeout 60 ", GNOMON_TEST_TOOL, " run ", image, " --gdb 0 ", options, " >/dev/null 2>", said, " </dev/null & machine=$!\n",
-      "for i in $(seq 100); do port=$(sed -n 's/.*target remote //p' ", said, "); test -n \"$port\" && break; sleep 0.1; done\n",
-      "timeout 50 gdb -nx -batch -ex 'set confirm off' -ex 'set tcp connect-timeout 5' -ex \"target remote $port\" ", commands, " ",
-      symbols, " 2>&1 </dev/null\n", "wait $machine; echo \"machine: $?\""));
+  return shell(absl::StrCat("timeout 60 ", GNOMON_TEST_TOOL, " run ", image, " --gdb 0 ", options,
+                            " >/dev/null 2>", said, " </dev/null & machine=$!\n",
+                            "for i in $(seq 100); do port=$(sed -n 's/.*target remote //p' ", said,
+                            "); test -n \"$port\" && break; sleep 0.1; done\n",
+                            "timeout 50 gdb -nx -batch -ex 'set confirm off' -ex 'set tcp "
+                            "connect-timeout 5' -ex \"target remote $port\" ",
+                            commands, " ", symbols, " 2>&1 </dev/null\n",
+                            "wait $machine; echo \"machine: $?\""));
 }
 
-#define SKIP_WITHOUT(file)                                                                    \
-  if (shell("command -v gdb").empty()) GTEST_SKIP() << "gdb is not installed";                \
+#define SKIP_WITHOUT(file)                                                     \
+  if (shell("command -v gdb").empty()) GTEST_SKIP() << "gdb is not installed"; \
   if (!std::filesystem::exists(file)) GTEST_SKIP() << file << " is not built"
 
 TEST(RealGdb, DebugsA32BitKernel) {
   const std::string image = guest("paging.elf");
   SKIP_WITHOUT(image);
-  const std::string text = debug(image, image, "",
-                                 "-ex 'break guest_main' -ex continue -ex backtrace -ex 'stepi' -ex 'info registers eip cr3' "
-                                 "-ex 'x/2i $pc' -ex 'monitor info registers' -ex 'info threads' -ex 'delete' -ex continue");
+  const std::string text = debug(
+      image, image, "",
+      "-ex 'break guest_main' -ex continue -ex backtrace -ex 'stepi' -ex 'info registers eip cr3' "
+      "-ex 'x/2i $pc' -ex 'monitor info registers' -ex 'info threads' -ex 'delete' -ex continue");
   EXPECT_THAT(text, ContainsRegex("Breakpoint 1, guest_main"));
   EXPECT_THAT(text, ContainsRegex("#0  guest_main"));
   EXPECT_THAT(text, HasSubstr("EIP="));
@@ -67,9 +72,10 @@ TEST(RealGdb, DebugsA32BitKernel) {
 TEST(RealGdb, DebugsA64BitKernel) {
   const std::string image = guest("paging64.elf"), symbols = guest("paging64.elf64");
   SKIP_WITHOUT(symbols);
-  const std::string text = debug(image, symbols, "--gdb-registers x86-64",
-                                 "-ex 'hbreak guest_main' -ex continue -ex backtrace -ex 'stepi' -ex 'p $efer' -ex 'p $xmm0' "
-                                 "-ex 'info registers rip' -ex 'delete' -ex continue");
+  const std::string text = debug(
+      image, symbols, "--gdb-registers x86-64",
+      "-ex 'hbreak guest_main' -ex continue -ex backtrace -ex 'stepi' -ex 'p $efer' -ex 'p $xmm0' "
+      "-ex 'info registers rip' -ex 'delete' -ex continue");
   EXPECT_THAT(text, ContainsRegex("Breakpoint 1, guest_main"));
   EXPECT_THAT(text, HasSubstr("exited normally"));
   EXPECT_THAT(text, HasSubstr("machine: 0"));

@@ -7,13 +7,15 @@
 
 namespace gnomon::vmm::real_guests {
 
-void Initramfs::add(absl::string_view name, uint32_t mode, absl::string_view bytes, uint32_t major, uint32_t minor) {
+void Initramfs::add(absl::string_view name, uint32_t mode, absl::string_view bytes, uint32_t major,
+                    uint32_t minor) {
   const auto align = [this] { archive_.resize((archive_.size() + 3) & ~size_t{3}); };
   archive_ += "070701";
-  const auto size = static_cast<uint32_t>(bytes.size()), name_bytes = static_cast<uint32_t>(name.size() + 1);
+  const auto size = static_cast<uint32_t>(bytes.size()),
+             name_bytes = static_cast<uint32_t>(name.size() + 1);
   constexpr uint32_t kOwner = 0, kGroup = 0, kLinks = 1, kTime = 0, kDevice = 0, kNoChecksum = 0;
-  for (const uint32_t field : {++inode_, mode, kOwner, kGroup, kLinks, kTime, size, kDevice, kDevice, major, minor,
-                               name_bytes, kNoChecksum}) {
+  for (const uint32_t field : {++inode_, mode, kOwner, kGroup, kLinks, kTime, size, kDevice,
+                               kDevice, major, minor, name_bytes, kNoChecksum}) {
     absl::StrAppendFormat(&archive_, "%08X", field);
   }
   archive_.append(name.data(), name.size());

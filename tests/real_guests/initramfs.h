@@ -9,8 +9,9 @@
 
 namespace gnomon::vmm::real_guests {
 
-/// A root file system for Linux: an archive in cpio's "newc" format (Documentation/driver-api/early-userspace of
-/// the kernel), which needs no privileges to hold device nodes.
+/// A root file system for Linux: an archive in cpio's "newc" format
+/// (Documentation/driver-api/early-userspace of the kernel), which needs no privileges to hold
+/// device nodes.
 class Initramfs {
  public:
   void directory(absl::string_view name) { add(name, 0040755, {}); }
@@ -23,7 +24,8 @@ class Initramfs {
   std::string finish();
 
  private:
-  void add(absl::string_view name, uint32_t mode, absl::string_view bytes, uint32_t major = 0, uint32_t minor = 0);
+  void add(absl::string_view name, uint32_t mode, absl::string_view bytes, uint32_t major = 0,
+           uint32_t minor = 0);
 
   std::string archive_;
   uint32_t inode_ = 0;

@@ -11,7 +11,8 @@ namespace gnomon::vmm::real_guests {
 std::string find_file(absl::string_view name) {
   const char* const named = std::getenv("GNOMON_TEST_KERNELS");
   const std::filesystem::path folders[] = {
-      named != nullptr ? named : "", std::filesystem::path(GNOMON_TEST_SOURCE_DIR) / "build/test-kernels", "/boot"};
+      named != nullptr ? named : "",
+      std::filesystem::path(GNOMON_TEST_SOURCE_DIR) / "build/test-kernels", "/boot"};
   for (const auto& folder : folders) {
     std::error_code error;
     const std::filesystem::path path = folder / std::string(name);

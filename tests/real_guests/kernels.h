@@ -8,12 +8,13 @@
 #include "absl/strings/string_view.h"
 #include "gnomon/vmm/machine.h"
 
-// Guests that other people wrote. They are not in the repository: tools/lib/fetch_test_kernels.sh takes them out of
-// Debian's packages.
+// Guests that other people wrote. They are not in the repository: tools/lib/fetch_test_kernels.sh
+// takes them out of Debian's packages.
 
 namespace gnomon::vmm::real_guests {
 
-/// The path of a file in $GNOMON_TEST_KERNELS, in build/test-kernels of the sources, or in /boot; empty: in none of them.
+/// The path of a file in $GNOMON_TEST_KERNELS, in build/test-kernels of the sources, or in /boot;
+/// empty: in none of them.
 std::string find_file(absl::string_view name);
 
 /// Why such tests make no sense in this build or at this scale; empty: they do.
@@ -34,16 +35,17 @@ std::unique_ptr<RealGuest> start(MachineOptions options);
 }  // namespace gnomon::vmm::real_guests
 
 /// At the start of a test, with the names of the files that it needs.
-#define GNOMON_NEEDS_FILES(...)                                                                         \
-  do {                                                                                                  \
-    if (const std::string why = gnomon::vmm::real_guests::reason_to_skip(); !why.empty()) {             \
-      GTEST_SKIP() << why;                                                                              \
-    }                                                                                                   \
-    for (const char* const name : {__VA_ARGS__}) {                                                      \
-      if (gnomon::vmm::real_guests::find_file(name).empty()) {                                          \
-        GTEST_SKIP() << name << " is not there: run tools/lib/fetch_test_kernels.sh build/test-kernels"; \
-      }                                                                                                 \
-    }                                                                                                   \
+#define GNOMON_NEEDS_FILES(...)                                                                  \
+  do {                                                                                           \
+    if (const std::string why = gnomon::vmm::real_guests::reason_to_skip(); !why.empty()) {      \
+      GTEST_SKIP() << why;                                                                       \
+    }                                                                                            \
+    for (const char* const name : {__VA_ARGS__}) {                                               \
+      if (gnomon::vmm::real_guests::find_file(name).empty()) {                                   \
+        GTEST_SKIP() << name                                                                     \
+                     << " is not there: run tools/lib/fetch_test_kernels.sh build/test-kernels"; \
+      }                                                                                          \
+    }                                                                                            \
   } while (false)
 
 #endif  // TESTS_REAL_GUESTS_KERNELS_H_

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// memtest86+, which drives the hardware itself: page tables of its own, timers, the text screen, other processors.
+// memtest86+, which drives the hardware itself: page tables of its own, timers, the text screen,
+// other processors.
 #include <gmock/gmock.h>
 
 #include "absl/strings/match.h"
@@ -18,7 +19,8 @@ constexpr uint64_t kSlice = 50'000'000;
 
 class Memtest {
  public:
-  Memtest(const char* file, const char* backend, unsigned cpus = 1, uint64_t memory_bytes = 16u << 20) {
+  Memtest(const char* file, const char* backend, unsigned cpus = 1,
+          uint64_t memory_bytes = 16u << 20) {
     MachineOptions options;
     options.load.image = find_file(file);
     options.backend = backend;
@@ -28,7 +30,9 @@ class Memtest {
   }
 
   Machine& machine() { return *guest_->machine; }
-  std::string screen() { return absl::StrJoin(machine().board().text_screen(machine().memory()), "\n"); }
+  std::string screen() {
+    return absl::StrJoin(machine().board().text_screen(machine().memory()), "\n");
+  }
 
   /// Until the screen has this text.
   void run_until(const char* text, uint64_t most_instructions = 4'000'000'000) {
@@ -45,8 +49,11 @@ class Memtest {
 };
 
 class MemtestFile : public ::testing::TestWithParam<const char*> {};
-INSTANTIATE_TEST_SUITE_P(All, MemtestFile, ::testing::Values("memtest86+x64.bin", "memtest86+ia32.bin"),
-                         [](const auto& name) { return absl::StrContains(name.param, "x64") ? "x64" : "ia32"; });
+INSTANTIATE_TEST_SUITE_P(All, MemtestFile,
+                         ::testing::Values("memtest86+x64.bin", "memtest86+ia32.bin"),
+                         [](const auto& name) {
+                           return absl::StrContains(name.param, "x64") ? "x64" : "ia32";
+                         });
 
 TEST_P(MemtestFile, TestsMemoryUnderShadowPaging) {
   GNOMON_NEEDS_FILES(GetParam());
@@ -65,7 +72,8 @@ TEST_P(MemtestFile, TestsMemoryUnderShadowPaging) {
   EXPECT_LT(shadow.machine().counters()[Counter::kHiddenFaults], 20'000u);
 
   Memtest nested(GetParam(), "nested");
-  for (uint64_t ran = 0; ran < shadow.machine().clock().now() / 10; ran += kSlice) nested.machine().run(kSlice);
+  for (uint64_t ran = 0; ran < shadow.machine().clock().now() / 10; ran += kSlice)
+    nested.machine().run(kSlice);
   EXPECT_EQ(nested.screen(), screen);
   EXPECT_EQ(nested.machine().instructions(), shadow.machine().instructions());
   EXPECT_EQ(nested.machine().trace_hash(), shadow.machine().trace_hash());
@@ -83,8 +91,8 @@ TEST_P(MemtestFile, FindsABadByte) {
     byte ^= 0x10;
     ASSERT_TRUE(memtest.machine().write_memory(Gpa(kBad), absl::MakeConstSpan(&byte, 1)));
   };
-  // Often enough to come between writing and reading; the first error puts up a banner over its own line, until a key
-  // is pressed.
+  // Often enough to come between writing and reading; the first error puts up a banner over its own
+  // line, until a key is pressed.
   bool banner = false;
   for (int n = 0; n < 40 && !absl::StrContains(memtest.screen(), "abcde8"); ++n) {
     turn_a_bit();

@@ -110,7 +110,8 @@ TableBytes differentiated_description() {
   return finished(t);
 }
 
-TableBytes root_table(absl::string_view signature, unsigned pointer_bytes, uint32_t fadt, uint32_t madt) {
+TableBytes root_table(absl::string_view signature, unsigned pointer_bytes, uint32_t fadt,
+                      uint32_t madt) {
   TableBytes t = begin(signature, 1);
   put(t, fadt, pointer_bytes);
   put(t, madt, pointer_bytes);

@@ -7,8 +7,9 @@
 
 namespace gnomon::vmm {
 
-/// The ACPI tables of the board `pc` (ACPI 6.5, chapter 5), to lie at `base`, a multiple of 64: root pointer (which is what
-/// guests look for), RSDT, XSDT, FADT, MADT, FACS, and a DSDT which says how to power off and no more.
+/// The ACPI tables of the board `pc` (ACPI 6.5, chapter 5), to lie at `base`, a multiple of 64:
+/// root pointer (which is what guests look for), RSDT, XSDT, FADT, MADT, FACS, and a DSDT which
+/// says how to power off and no more.
 std::vector<uint8_t> acpi_tables(uint32_t base, unsigned cpus, uint8_t io_apic_id);
 
 }  // namespace gnomon::vmm

@@ -14,11 +14,18 @@ namespace gnomon::vmm {
 extern const BoardInfo kPcBoard;
 extern const BoardInfo kMinimalBoard;
 
+class DebugExit;
+class PicPair;
+class Pit;
+class Uart;
+
 /// The places of devices on the port bus. Boards do not overlap their own ports: asserted.
 class PortPlan {
  public:
   void add(IoBus& bus, uint16_t base, uint16_t count, PortDevice& device);
   void add(IoBus& bus, uint16_t base, uint16_t count, IoHandler& handler);
+  /// What every board has, at the same ports.
+  void add_basics(IoBus& bus, PicPair& pic, Pit& pit, Uart& uart, DebugExit& debug_exit);
 
  private:
   std::deque<PortWindow> windows_;

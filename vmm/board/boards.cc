@@ -4,6 +4,10 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "vmm/board/board_info.h"
+#include "vmm/devices/pic.h"
+#include "vmm/devices/pit.h"
+#include "vmm/devices/simple_ports.h"
+#include "vmm/devices/uart.h"
 
 namespace gnomon::vmm {
 namespace {
@@ -40,6 +44,16 @@ void PortPlan::add(IoBus& bus, uint16_t base, uint16_t count, IoHandler& handler
   const absl::Status status = bus.add(base, count, handler);
   assert(status.ok());
   (void)status;
+}
+
+void PortPlan::add_basics(IoBus& bus, PicPair& pic, Pit& pit, Uart& uart, DebugExit& debug_exit) {
+  add(bus, 0x20, 2, pic);
+  add(bus, 0xa0, 2, pic);
+  add(bus, 0x4d0, 2, pic);
+  add(bus, 0x40, 4, pit);
+  add(bus, 0x61, 1, pit);
+  add(bus, 0x3f8, 8, uart);
+  add(bus, DebugExit::kPort, DebugExit::kPorts, debug_exit);
 }
 
 const std::vector<BoardInfo>& boards() {

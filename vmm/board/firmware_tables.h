@@ -9,8 +9,8 @@
 namespace gnomon::vmm {
 
 /// What a PC's firmware has left in memory when a boot loader starts: BIOS data area and EBDA, the
-/// MP table, the ACPI tables, a blank text screen. There is no code of a BIOS. ResourceExhausted: not all of that is
-/// RAM.
+/// MP table, the ACPI tables, a blank text screen. There is no code of a BIOS. ResourceExhausted:
+/// not all of that is RAM.
 absl::Status place_firmware_tables(const BoardOptions& options, uint8_t io_apic_id,
                                    GuestMemory& memory);
 

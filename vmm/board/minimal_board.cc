@@ -17,13 +17,7 @@ class MinimalBoard : public Board {
         pit_(clock, [this](bool high) { pic_.set_irq(0, high); }),
         uart_(options.console_output, [this](bool high) { pic_.set_irq(4, high); }),
         debug_exit_(control) {
-    plan_.add(ports_, 0x20, 2, pic_);
-    plan_.add(ports_, 0xa0, 2, pic_);
-    plan_.add(ports_, 0x4d0, 2, pic_);
-    plan_.add(ports_, 0x40, 4, pit_);
-    plan_.add(ports_, 0x61, 1, pit_);
-    plan_.add(ports_, 0x3f8, 8, uart_);
-    plan_.add(ports_, DebugExit::kPort, DebugExit::kPorts, debug_exit_);
+    plan_.add_basics(ports_, pic_, pit_, uart_, debug_exit_);
   }
 
   absl::string_view name() const override { return kMinimalBoard.name; }

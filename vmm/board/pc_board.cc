@@ -63,18 +63,13 @@ IrqLine PcBoard::irq(unsigned number) {
 }
 
 void PcBoard::place_ports() {
-  plan_.add(ports_, 0x20, 2, pic_);
-  plan_.add(ports_, 0xa0, 2, pic_);
-  plan_.add(ports_, 0x4d0, 2, pic_);
-  plan_.add(ports_, 0x40, 4, pit_);
-  plan_.add(ports_, 0x61, 1, pit_);
+  plan_.add_basics(ports_, pic_, pit_, uart_, debug_exit_);
   plan_.add(ports_, 0x60, 1, keyboard_);
   plan_.add(ports_, 0x64, 1, keyboard_);
   plan_.add(ports_, 0x92, 1, keyboard_);
   plan_.add(ports_, 0x70, 2, rtc_);
   plan_.add(ports_, Scratch::kPort, Scratch::kPorts, scratch_);
   plan_.add(ports_, DebugConsole::kPort, DebugConsole::kPorts, debug_console_);
-  plan_.add(ports_, DebugExit::kPort, DebugExit::kPorts, debug_exit_);
   for (unsigned i = 0; i < 2; ++i) {
     IoHandler& command = ide_[i];
     PortDevice& device_control = ide_[i];
@@ -86,7 +81,6 @@ void PcBoard::place_ports() {
   plan_.add(ports_, 0x3c0, 16, vga_);
   plan_.add(ports_, 0x3d4, 2, vga_);
   plan_.add(ports_, 0x3da, 1, vga_);
-  plan_.add(ports_, 0x3f8, 8, uart_);
   plan_.add(ports_, 0x510, 2, fw_cfg_);
   plan_.add(ports_, AcpiPower::kPort, AcpiPower::kPorts, acpi_power_);
   plan_.add(ports_, 0xcf8, 8, pci_);
@@ -129,8 +123,9 @@ bool PcBoard::set_apic_base(unsigned cpu, uint64_t value) {
   return local_apics_[cpu].set_base(value);
 }
 
+// First what is so from the start on, so that what is added later comes behind it.
 std::vector<std::string> PcBoard::notes() const {
-  std::vector<std::string> all;
+  std::vector<std::string> all, later;
   for (unsigned i = 0; i < 4; ++i) {
     const IdeDrive* drive = ide_[i / 2].drive(i % 2);
     if (drive == nullptr) continue;
@@ -140,8 +135,9 @@ std::vector<std::string> PcBoard::notes() const {
           "disk image %s: its size is not a multiple of 512; %d zero bytes fill the last sector",
           image.path(), image.padding_bytes()));
     }
-    if (!drive->trouble().empty()) all.push_back(drive->trouble());
+    if (!drive->trouble().empty()) later.push_back(drive->trouble());
   }
+  all.insert(all.end(), later.begin(), later.end());
   return all;
 }
 

@@ -6,15 +6,16 @@
 namespace gnomon::vmm {
 namespace {
 
-constexpr uint64_t kEnable = 2;          // offset in the event block; before it the status
-constexpr uint8_t kAcpiMode = 0x01;      // PM1 control: SCI_EN
-constexpr uint8_t kSleepType = 0x1c;     // of its second byte
-constexpr uint8_t kSleepEnable = 0x20;   // write only
+constexpr uint64_t kEnable = 2;         // offset in the event block; before it the status
+constexpr uint8_t kAcpiMode = 0x01;     // PM1 control: SCI_EN
+constexpr uint8_t kSleepType = 0x1c;    // of its second byte
+constexpr uint8_t kSleepEnable = 0x20;  // write only
 
 }  // namespace
 
 uint8_t AcpiPower::byte(uint64_t offset) const {
-  if (offset >= kTimer) return static_cast<uint8_t>(ticks_at(clock_->now(), kTimerHz) >> (8 * (offset - kTimer)));
+  if (offset >= kTimer)
+    return static_cast<uint8_t>(ticks_at(clock_->now(), kTimerHz) >> (8 * (offset - kTimer)));
   if (offset < kEnable) return 0;  // nothing has happened
   if (offset == kControl) return bytes_[offset] | kAcpiMode;
   return bytes_[offset];

@@ -11,9 +11,10 @@
 
 namespace gnomon::vmm {
 
-/// The fixed registers of ACPI (ACPI 6.5, 4.8.3), at the ports that common virtual machines have them at: PM1 status and
-/// enable, PM1 control, the power-management timer. ACPI mode is always on. No event ever happens. Writing SLP_EN
-/// with sleep type 0 to PM1 control (0x2000, say) powers off, which ends the machine with status 0.
+/// The fixed registers of ACPI (ACPI 6.5, 4.8.3), at the ports that common virtual machines have
+/// them at: PM1 status and enable, PM1 control, the power-management timer. ACPI mode is always on.
+/// No event ever happens. Writing SLP_EN with sleep type 0 to PM1 control (0x2000, say) powers off,
+/// which ends the machine with status 0.
 class AcpiPower : public IoHandler {
  public:
   static constexpr uint16_t kPort = 0x600, kPorts = 12;

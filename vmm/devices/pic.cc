@@ -37,6 +37,10 @@ void PicChip::set_line(unsigned level, bool high) {
   }
 }
 
+void PicChip::follow(unsigned level, bool requested) {
+  p_.requests = static_cast<uint8_t>((p_.requests & ~bit(level)) | (requested ? bit(level) : 0));
+}
+
 unsigned PicChip::acknowledge() {
   const int level = pic_level_to_serve(p_);
   if (level < 0) return kSpurious;
@@ -162,17 +166,13 @@ void PicPair::set_irq(unsigned irq, bool high) {
 uint8_t PicPair::acknowledge() {
   const unsigned level = master_.acknowledge();
   uint8_t vector = master_.vector(level);
-  if (level == kCascade) {
-    vector = slave_.vector(slave_.acknowledge());
-    // The slave's output falls during INTA; another request is a new edge.
-    master_.set_line(kCascade, false);
-  }
+  if (level == kCascade) vector = slave_.vector(slave_.acknowledge());
   update();
   return vector;
 }
 
 void PicPair::update() {
-  master_.set_line(kCascade, slave_.wants_service());
+  master_.follow(kCascade, slave_.wants_service());
   const bool asserted = master_.wants_service();
   if (asserted == asserted_) return;
   asserted_ = asserted;
@@ -186,7 +186,6 @@ uint8_t PicPair::read_port(uint16_t port) {
     default: break;
   }
   PicChip& chip = (port & 0x80) != 0 ? slave_ : master_;
-  if (&chip == &slave_ && chip.polls()) master_.set_line(kCascade, false);  // as in acknowledge()
   const uint8_t value = chip.read((port & 1) != 0);
   update();
   return value;

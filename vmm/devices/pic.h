@@ -35,14 +35,14 @@ class PicChip {
 
   void reset() { *this = PicChip(level_capable_); }
   void set_line(unsigned level, bool high);
+  /// For the cascade: a request lasts as long as the other chip makes it.
+  void follow(unsigned level, bool requested);
   bool wants_service() const { return pic_level_to_serve(p_) >= 0; }
   /// INTA: the level that is served, from then in service. When the request went away it is level
   /// 7, and not in service ("spurious").
   unsigned acknowledge();
   uint8_t vector(unsigned level) const { return static_cast<uint8_t>(base_ | level); }
 
-  /// Is the next read a poll, that is an INTA?
-  bool polls() const { return poll_; }
   uint8_t read(bool a0);
   void write(bool a0, uint8_t value);
   uint8_t level_triggered() const { return level_triggered_; }

@@ -10,6 +10,10 @@ uint32_t from_bcd(uint32_t value) {
   return (value >> 12 & 15) * 1000 + (value >> 8 & 15) * 100 + (value >> 4 & 15) * 10 +
          (value & 15);
 }
+
+/// Of a period of mode 3.
+uint64_t high_ticks(uint32_t count) { return (uint64_t{count} + 1) / 2; }
+
 uint16_t to_bcd(uint32_t value) {
   return static_cast<uint16_t>((value / 1000 % 10) << 12 | (value / 100 % 10) << 8 |
                                (value / 10 % 10) << 4 | value % 10);
@@ -58,8 +62,10 @@ void PitCounter::load(uint32_t count, uint64_t tick) {
   if (is_periodic()) {
     count = std::max(count, 2u);  // 1 is not allowed
     if (running_ && gate_) {
+      const uint64_t at = elapsed(tick) % count_, half = high_ticks(count_);
       next_count_ = count;
-      switch_at_ = tick + (count_ - elapsed(tick) % count_);
+      switches_to_low_ = mode_ == 3 && at < half;
+      switch_at_ = tick + (switches_to_low_ ? half : count_) - at;
       null_count_ = true;
       return;
     }
@@ -79,7 +85,7 @@ void PitCounter::load(uint32_t count, uint64_t tick) {
 
 void PitCounter::settle(uint64_t tick) {
   if (switch_at_ > tick) return;
-  start_ = switch_at_;
+  start_ = switch_at_ - (switches_to_low_ ? high_ticks(next_count_) : 0);
   count_ = next_count_;
   switch_at_ = kNever;
   null_count_ = false;
@@ -125,7 +131,7 @@ bool PitCounter::out(uint64_t tick) const {
     case 0:
     case 1: return ticks >= now.count_;
     case 2: return !gate_ || ticks % now.count_ != now.count_ - 1;
-    case 3: return !gate_ || ticks % now.count_ < (now.count_ + 1) / 2;
+    case 3: return !gate_ || ticks % now.count_ < high_ticks(now.count_);
     default: return ticks != now.count_;  // 4 and 5: one tick low
   }
 }
@@ -134,7 +140,10 @@ uint64_t PitCounter::next_rise(uint64_t tick) const {
   PitCounter now = *this;
   now.settle(tick);
   if (!now.running_ || (!gate_ && !is_triggered())) return kNever;
-  if (now.switch_at_ != kNever) return now.switch_at_;
+  if (now.switch_at_ != kNever) {
+    const uint64_t low = now.next_count_ - high_ticks(now.next_count_);
+    return now.switch_at_ + (now.switches_to_low_ ? low : 0);
+  }
   const uint64_t ticks = now.elapsed(tick);
   if (is_periodic()) return tick + (now.count_ - ticks % now.count_);
   const uint64_t rise = mode_ < 2 ? now.count_ : now.count_ + 1;
@@ -146,7 +155,7 @@ uint16_t PitCounter::count_at(uint64_t tick) const {
   uint64_t left;
   if (mode_ == 3) {  // counts down by two, twice in a period
     const uint64_t at = ticks % count_;
-    const uint64_t half = (count_ + 1) / 2;
+    const uint64_t half = high_ticks(count_);
     left = (count_ & ~1u) - 2 * (at < half ? at : at - half);
     if (left == 0) left = 2;
   } else if (mode_ == 2) {

@@ -44,11 +44,12 @@ class PitCounter {
   bool running_ = false;      // counting, or held only by the gate
   bool null_count_ = true;    // nothing loaded since the control word, or a new count waits
   uint32_t count_ = 0x10000;  // what counting began with, 1 to 65536
-  uint64_t start_ = 0;        // tick at which counting began
+  uint64_t start_ = 0;        // tick at which counting began; modulo 2^64
   uint64_t held_ = 0;         // ticks counted before the gate closed
-  // Modes 2 and 3 take a new count at the end of the period: then.
+  // Mode 2 takes a new count at the end of the period, and mode 3 at the end of its half: then.
   uint32_t next_count_ = 0;
   uint64_t switch_at_ = kNever;
+  bool switches_to_low_ = false;  // at the end of the first half
   // Bytes on their way in and out.
   uint8_t low_byte_ = 0;
   bool writes_high_ = false;

@@ -158,6 +158,14 @@ uint64_t Rtc::next_alarm(uint64_t after) const {
   const auto matches = [](uint8_t cell, unsigned wanted, unsigned value) {
     return cell >= 0xc0 || wanted == value;  // "don't care"
   };
+  // Else a guest could have us search two days for a second 77, at each access.
+  const auto exists = [](uint8_t cell, unsigned wanted, unsigned limit) {
+    return cell >= 0xc0 || wanted < limit;
+  };
+  if (!exists(hours, decode_hour(hours), 24) || !exists(minutes, decode(minutes), 60) ||
+      !exists(seconds, decode(seconds), 60)) {
+    return kNone;
+  }
   const uint64_t first = after + 1;
   const uint64_t day = first - first % 86'400;
   const unsigned from = static_cast<unsigned>(first % 86'400);

@@ -18,6 +18,8 @@ constexpr uint8_t kMcrLoop = 0x10;
 constexpr uint8_t kLsrData = 1, kLsrOverrun = 2, kLsrHoldingEmpty = 0x20, kLsrEmpty = 0x40;
 constexpr uint8_t kMsrCts = 0x10, kMsrDsr = 0x20, kMsrRing = 0x40, kMsrCarrier = 0x80;
 
+constexpr unsigned kLooksOfAListener = 16;
+
 constexpr size_t kTriggers[] = {1, 4, 8, 14};
 
 }  // namespace
@@ -29,7 +31,8 @@ void Uart::reset() {
   divisor_ = 12;
   interrupt_enable_ = fifo_control_ = line_control_ = modem_control_ = 0;
   modem_deltas_ = scratch_ = 0;
-  overrun_ = holding_empty_ = listened_to_ = false;
+  overrun_ = holding_empty_ = polled_ = false;
+  looks_ = 0;
   update();
 }
 
@@ -37,8 +40,10 @@ size_t Uart::capacity() const { return (fifo_control_ & kFcrEnable) != 0 ? 16 : 
 bool Uart::divisor_access() const { return (line_control_ & kLcrDivisor) != 0; }
 bool Uart::loops_back() const { return (modem_control_ & kMcrLoop) != 0; }
 
+bool Uart::is_listened_to() const { return polled_ || (interrupt_enable_ & kIerData) != 0; }
+
 size_t Uart::receive(absl::string_view bytes) {
-  if (loops_back() || !listened_to_) return 0;  // the input is cut off, or nobody would hear it
+  if (loops_back() || !is_listened_to()) return 0;  // the input is cut off, or nobody would hear it
   size_t taken = 0;
   while (taken < bytes.size() && received_.size() < capacity()) {
     received_.push_back(static_cast<uint8_t>(bytes[taken++]));
@@ -87,7 +92,6 @@ uint8_t Uart::read_port(uint16_t port) {
   switch (port & 7) {
     case kData:
       if (divisor_access()) return static_cast<uint8_t>(divisor_);
-      listened_to_ = true;
       value = take_received();
       break;
     case kIer: return divisor_access() ? static_cast<uint8_t>(divisor_ >> 8) : interrupt_enable_;
@@ -99,7 +103,7 @@ uint8_t Uart::read_port(uint16_t port) {
     case kLcr: return line_control_;
     case kMcr: return modem_control_;
     case kLsr:
-      listened_to_ = true;
+      if (!polled_) polled_ = ++looks_ == kLooksOfAListener;
       value = line_status();
       overrun_ = false;
       break;
@@ -114,6 +118,7 @@ uint8_t Uart::read_port(uint16_t port) {
 }
 
 void Uart::transmit(uint8_t value) {
+  looks_ = 0;
   holding_empty_ = false;  // for no time: a new edge if nothing else asks for service
   update();
   holding_empty_ = true;
@@ -160,7 +165,6 @@ void Uart::write_port(uint16_t port, uint8_t value) {
         // Enabling the interrupt of an empty transmitter raises it.
         if ((value & ~interrupt_enable_ & kIerHolding) != 0) holding_empty_ = true;
         interrupt_enable_ = value & 0x0f;
-        if ((value & kIerData) != 0) listened_to_ = true;
       }
       break;
     case kIirFcr: set_fifo_control(value); break;

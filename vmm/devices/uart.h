@@ -21,9 +21,10 @@ class Uart : public PortDevice {
 
   Uart(Output output, IrqLine irq);
   void reset();
-  /// Bytes from the line. How many the receiver had room for: none before the guest has enabled the
-  /// receiver's interrupt or looked for a byte, so that what is typed during the start is not lost
-  /// when the guest sets the port up.
+  /// Bytes from the line. How many the receiver had room for: none before the guest listens, so
+  /// that what is typed during the start is not lost when the guest sets the port up. It listens
+  /// while the receiver's interrupt is enabled, and once it has looked at the line status again and
+  /// again (who sends, or clears the port, looks a few times).
   size_t receive(absl::string_view bytes);
 
   uint8_t read_port(uint16_t port) override;
@@ -36,6 +37,7 @@ class Uart : public PortDevice {
   uint8_t interrupt_id() const;
   uint8_t line_status() const;
   uint8_t modem_lines() const;
+  bool is_listened_to() const;
   void transmit(uint8_t value);
   uint8_t take_received();
   void set_fifo_control(uint8_t value);
@@ -52,7 +54,8 @@ class Uart : public PortDevice {
   uint8_t modem_control_ = 0;
   uint8_t modem_deltas_ = 0;
   uint8_t scratch_ = 0;
-  bool listened_to_ = false;  // the guest has shown interest in what is received
+  unsigned looks_ = 0;   // reads of the line status since the last byte that was sent
+  bool polled_ = false;  // the guest looks for what is received
   bool overrun_ = false;
   bool holding_empty_ = false;  // "transmitter holding register empty" is to be reported
 };

@@ -61,7 +61,8 @@ std::optional<PacketEvent> PacketReader::next() {
   if (bytes_.size() < end + 3) return std::nullopt;
   const absl::string_view wire = absl::string_view(bytes_).substr(1, end - 1);
   const int high = digit(bytes_[end + 1]), low = digit(bytes_[end + 2]);
-  const bool good = high >= 0 && low >= 0 && checksum(wire) == static_cast<unsigned>(high * 16 + low);
+  const bool good =
+      high >= 0 && low >= 0 && checksum(wire) == static_cast<unsigned>(high * 16 + low);
   event = good ? PacketEvent{Kind::kPacket, unescape(wire)} : PacketEvent{Kind::kDamaged, {}};
   bytes_.erase(0, end + 3);
   return event;

@@ -9,8 +9,8 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 
-// The framing of GDB's remote protocol (GDB manual, appendix E.1): $payload#xx with a checksum of two hexadecimal digits, + and -
-// to acknowledge, and the byte 3 to interrupt.
+// The framing of GDB's remote protocol (GDB manual, appendix E.1): $payload#xx with a checksum of
+// two hexadecimal digits, + and - to acknowledge, and the byte 3 to interrupt.
 
 namespace gnomon::vmm::gdb {
 
@@ -19,9 +19,9 @@ inline constexpr size_t kMostPayload = 0x4000;
 
 struct PacketEvent {
   enum class Kind : uint8_t {
-    kPacket,     ///< `payload`, escapes resolved
-    kDamaged,    ///< the checksum is wrong
-    kTooLong,    ///< nobody who follows the protocol sends this
+    kPacket,   ///< `payload`, escapes resolved
+    kDamaged,  ///< the checksum is wrong
+    kTooLong,  ///< nobody who follows the protocol sends this
     kInterrupt,
     kAck,
     kNak,

@@ -15,8 +15,27 @@ enum class Feature : uint8_t { kCore, kSse, kSegments, kSystem };
 /// What a register is; `index` says which of its kind.
 enum class Kind : uint8_t { kGpr, kIp, kFlags, kSegment, kStack, kX87, kXmm, kMxcsr, kSystem };
 
-enum X87Word : uint8_t { kControl, kStatus, kTag, kIpSegment, kIpOffset, kDataSegment, kDataOffset, kOpcode };
-enum SystemRegister : uint8_t { kFsBase, kGsBase, kKernelGsBase, kCr0, kCr2, kCr3, kCr4, kCr8, kEfer };
+enum X87Word : uint8_t {
+  kControl,
+  kStatus,
+  kTag,
+  kIpSegment,
+  kIpOffset,
+  kDataSegment,
+  kDataOffset,
+  kOpcode
+};
+enum SystemRegister : uint8_t {
+  kFsBase,
+  kGsBase,
+  kKernelGsBase,
+  kCr0,
+  kCr2,
+  kCr3,
+  kCr4,
+  kCr8,
+  kEfer
+};
 
 struct Row {
   std::string name;
@@ -32,8 +51,10 @@ constexpr uint8_t kOrder64[] = {kRax, kRbx, kRcx, kRdx, kRsi, kRdi, kRbp, kRsp};
 constexpr absl::string_view kGprNames[] = {"ax", "cx", "dx", "bx", "sp", "bp", "si", "di"};
 constexpr uint8_t kSegmentOrder[] = {kCs, kSs, kDs, kEs, kFs, kGs};
 constexpr absl::string_view kSegmentNames[] = {"es", "cs", "ss", "ds", "fs", "gs"};
-constexpr absl::string_view kX87Names[] = {"fctrl", "fstat", "ftag", "fiseg", "fioff", "foseg", "fooff", "fop"};
-constexpr absl::string_view kSystemNames[] = {"fs_base", "gs_base", "k_gs_base", "cr0", "cr2", "cr3", "cr4", "cr8", "efer"};
+constexpr absl::string_view kX87Names[] = {"fctrl", "fstat", "ftag",  "fiseg",
+                                           "fioff", "foseg", "fooff", "fop"};
+constexpr absl::string_view kSystemNames[] = {"fs_base", "gs_base", "k_gs_base", "cr0", "cr2",
+                                              "cr3",     "cr4",     "cr8",       "efer"};
 
 std::vector<Row> make_rows(bool wide) {
   std::vector<Row> rows;
@@ -41,8 +62,8 @@ std::vector<Row> make_rows(bool wide) {
   const absl::string_view integer = wide ? "int64" : "int32";
   for (const uint8_t r : wide ? kOrder64 : kOrder32) {
     const bool pointer = r == kRsp || r == kRbp;
-    rows.push_back({absl::StrCat(wide ? "r" : "e", kGprNames[r]), word, pointer ? "data_ptr" : integer,
-                    Feature::kCore, Kind::kGpr, r});
+    rows.push_back({absl::StrCat(wide ? "r" : "e", kGprNames[r]), word,
+                    pointer ? "data_ptr" : integer, Feature::kCore, Kind::kGpr, r});
   }
   for (uint8_t r = 8; wide && r < 16; ++r) {
     rows.push_back({absl::StrCat("r", r), 8, integer, Feature::kCore, Kind::kGpr, r});
@@ -83,26 +104,33 @@ struct FlagField {
   unsigned first, last;
 };
 constexpr FlagField kFlagFields[] = {
-    {"CF", 0, 0},   {"", 1, 1},    {"PF", 2, 2},   {"AF", 4, 4},   {"ZF", 6, 6},   {"SF", 7, 7},
-    {"TF", 8, 8},   {"IF", 9, 9},  {"DF", 10, 10}, {"OF", 11, 11}, {"NT", 14, 14}, {"RF", 16, 16},
-    {"VM", 17, 17}, {"AC", 18, 18}, {"VIF", 19, 19}, {"VIP", 20, 20}, {"ID", 21, 21}};
-constexpr FlagField kMxcsrFields[] = {
-    {"IE", 0, 0}, {"DE", 1, 1}, {"ZE", 2, 2},   {"OE", 3, 3},   {"UE", 4, 4},   {"PE", 5, 5}, {"DAZ", 6, 6},
-    {"IM", 7, 7}, {"DM", 8, 8}, {"ZM", 9, 9}, {"OM", 10, 10}, {"UM", 11, 11}, {"PM", 12, 12}, {"FZ", 15, 15}};
+    {"CF", 0, 0},    {"", 1, 1},     {"PF", 2, 2},   {"AF", 4, 4},   {"ZF", 6, 6},
+    {"SF", 7, 7},    {"TF", 8, 8},   {"IF", 9, 9},   {"DF", 10, 10}, {"OF", 11, 11},
+    {"NT", 14, 14},  {"RF", 16, 16}, {"VM", 17, 17}, {"AC", 18, 18}, {"VIF", 19, 19},
+    {"VIP", 20, 20}, {"ID", 21, 21}};
+constexpr FlagField kMxcsrFields[] = {{"IE", 0, 0},   {"DE", 1, 1},  {"ZE", 2, 2},   {"OE", 3, 3},
+                                      {"UE", 4, 4},   {"PE", 5, 5},  {"DAZ", 6, 6},  {"IM", 7, 7},
+                                      {"DM", 8, 8},   {"ZM", 9, 9},  {"OM", 10, 10}, {"UM", 11, 11},
+                                      {"PM", 12, 12}, {"FZ", 15, 15}};
 
 std::string flags_type(absl::string_view id, absl::Span<const FlagField> fields) {
   std::string text = absl::StrCat("<flags id=\"", id, "\" size=\"4\">");
   for (const FlagField& f : fields) {
-    absl::StrAppend(&text, "<field name=\"", f.name, "\" start=\"", f.first, "\" end=\"", f.last, "\"/>");
+    absl::StrAppend(&text, "<field name=\"", f.name, "\" start=\"", f.first, "\" end=\"", f.last,
+                    "\"/>");
   }
   return absl::StrCat(text, "</flags>\n");
 }
 
 constexpr absl::string_view kVectorType =
-    "<vector id=\"v4f\" type=\"ieee_single\" count=\"4\"/><vector id=\"v2d\" type=\"ieee_double\" count=\"2\"/>"
-    "<vector id=\"v16i8\" type=\"int8\" count=\"16\"/><vector id=\"v8i16\" type=\"int16\" count=\"8\"/>"
-    "<vector id=\"v4i32\" type=\"int32\" count=\"4\"/><vector id=\"v2i64\" type=\"int64\" count=\"2\"/>\n"
-    "<union id=\"vec128\"><field name=\"v4_float\" type=\"v4f\"/><field name=\"v2_double\" type=\"v2d\"/>"
+    "<vector id=\"v4f\" type=\"ieee_single\" count=\"4\"/><vector id=\"v2d\" type=\"ieee_double\" "
+    "count=\"2\"/>"
+    "<vector id=\"v16i8\" type=\"int8\" count=\"16\"/><vector id=\"v8i16\" type=\"int16\" "
+    "count=\"8\"/>"
+    "<vector id=\"v4i32\" type=\"int32\" count=\"4\"/><vector id=\"v2i64\" type=\"int64\" "
+    "count=\"2\"/>\n"
+    "<union id=\"vec128\"><field name=\"v4_float\" type=\"v4f\"/><field name=\"v2_double\" "
+    "type=\"v2d\"/>"
     "<field name=\"v16_int8\" type=\"v16i8\"/><field name=\"v8_int16\" type=\"v8i16\"/>"
     "<field name=\"v4_int32\" type=\"v4i32\"/><field name=\"v2_int64\" type=\"v2i64\"/>"
     "<field name=\"uint128\" type=\"uint128\"/></union>\n";
@@ -126,9 +154,12 @@ uint64_t full_tags(const X87State& x) {
     const uint64_t significand = load_bytes(x.r[i].data(), 8);
     const uint64_t exponent = load_bytes(x.r[i].data() + 8, 2) & 0x7fff;
     uint64_t tag = 0;
-    if ((x.tags >> i & 1) == 0) tag = 3;
-    else if (exponent == 0 && significand == 0) tag = 1;
-    else if (exponent == 0x7fff || significand >> 63 == 0) tag = 2;
+    if ((x.tags >> i & 1) == 0)
+      tag = 3;
+    else if (exponent == 0 && significand == 0)
+      tag = 1;
+    else if (exponent == 0x7fff || significand >> 63 == 0)
+      tag = 2;
     word |= tag << (2 * i);
   }
   return word;
@@ -201,8 +232,9 @@ bool set_system_value(Cpu& cpu, unsigned which, uint64_t value) {
 }
 
 /// What of EFLAGS a debugger may change; the mode stays.
-constexpr uint64_t kFlagsOfUser = flag::kArithmetic | flag::kTF | flag::kIF | flag::kDF | flag::kIOPL | flag::kNT |
-                                  flag::kRF | flag::kAC | flag::kVIF | flag::kVIP | flag::kID;
+constexpr uint64_t kFlagsOfUser = flag::kArithmetic | flag::kTF | flag::kIF | flag::kDF |
+                                  flag::kIOPL | flag::kNT | flag::kRF | flag::kAC | flag::kVIF |
+                                  flag::kVIP | flag::kID;
 
 bool set_segment(Cpu& cpu, unsigned which, uint16_t selector) {
   if (!cpu.real_mode()) return false;
@@ -229,21 +261,25 @@ uint64_t number(absl::string_view bytes) {
 }  // namespace
 
 std::string target_xml(bool wide) {
-  std::string text = absl::StrCat("<?xml version=\"1.0\"?>\n<!DOCTYPE target SYSTEM \"gdb-target.dtd\">\n<target>\n<architecture>",
-                                  wide ? "i386:x86-64" : "i386", "</architecture>\n");
+  std::string text = absl::StrCat(
+      "<?xml version=\"1.0\"?>\n<!DOCTYPE target SYSTEM "
+      "\"gdb-target.dtd\">\n<target>\n<architecture>",
+      wide ? "i386:x86-64" : "i386", "</architecture>\n");
   const std::vector<Row>& all = rows(wide);
   for (size_t i = 0; i < all.size(); ++i) {
     const Row& row = all[i];
     if (i == 0 || row.feature != all[i - 1].feature) {
-      absl::StrAppend(&text, i == 0 ? "" : "</feature>\n", "<feature name=\"", feature_name(row.feature), "\">\n");
+      absl::StrAppend(&text, i == 0 ? "" : "</feature>\n", "<feature name=\"",
+                      feature_name(row.feature), "\">\n");
       if (row.feature == Feature::kCore) text += flags_type("i386_eflags", kFlagFields);
-      if (row.feature == Feature::kSse) absl::StrAppend(&text, kVectorType, flags_type("i386_mxcsr", kMxcsrFields));
+      if (row.feature == Feature::kSse)
+        absl::StrAppend(&text, kVectorType, flags_type("i386_mxcsr", kMxcsrFields));
     }
-    const absl::string_view group = row.kind == Kind::kX87       ? " group=\"float\""
+    const absl::string_view group = row.kind == Kind::kX87            ? " group=\"float\""
                                     : row.feature == Feature::kSystem ? " group=\"system\""
                                                                       : "";
-    absl::StrAppend(&text, "<reg name=\"", row.name, "\" bitsize=\"", 8 * row.bytes, "\" type=\"", row.type, "\"", group,
-                    "/>\n");
+    absl::StrAppend(&text, "<reg name=\"", row.name, "\" bitsize=\"", 8 * row.bytes, "\" type=\"",
+                    row.type, "\"", group, "/>\n");
   }
   return absl::StrCat(text, "</feature>\n</target>\n");
 }

@@ -62,7 +62,11 @@ bool is_wide_image(const Machine& machine) {
   std::array<char, 5> head = {};
   file.read(head.data(), head.size());
   constexpr char kElfClass64 = 2;
-  return std::memcmp(head.data(), "\x7f" "ELF", 4) == 0 && head[4] == kElfClass64;
+  return std::memcmp(head.data(),
+                     "\x7f"
+                     "ELF",
+                     4) == 0 &&
+         head[4] == kElfClass64;
 }
 
 class Server final : public GdbServer {
@@ -101,12 +105,13 @@ class Server final : public GdbServer {
   std::unique_ptr<Session> session_;  // of client_
   gdb::PacketReader reader_;
   std::string last_sent_;
-  bool free_ = false;    // a debugger has detached, and the machine runs without one
+  bool free_ = false;  // a debugger has detached, and the machine runs without one
   bool killed_ = false;
 };
 
 absl::Status failure(absl::string_view what) {
-  return absl::UnavailableError(absl::StrCat("GDB server: cannot ", what, ": ", std::strerror(errno)));
+  return absl::UnavailableError(
+      absl::StrCat("GDB server: cannot ", what, ": ", std::strerror(errno)));
 }
 
 absl::Status Server::listen() {
@@ -176,7 +181,9 @@ void Server::take(const PacketEvent& event) {
     case PacketEvent::Kind::kNak: return send(last_sent_);
     case PacketEvent::Kind::kInterrupt: return send_packets(session_->interrupt());
     case PacketEvent::Kind::kTooLong:
-      return drop_client("a packet is longer than any may be; disconnected, the machine waits for the next debugger");
+      return drop_client(
+          "a packet is longer than any may be; disconnected, the machine waits for the next "
+          "debugger");
     case PacketEvent::Kind::kDamaged:
       if (!session_->no_acks()) send("-");
       return;
@@ -240,7 +247,8 @@ void Server::finish(const RunEnd& end) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<GdbServer>> GdbServer::create(Machine& machine, const GdbOptions& options) {
+absl::StatusOr<std::unique_ptr<GdbServer>> GdbServer::create(Machine& machine,
+                                                             const GdbOptions& options) {
   auto server = std::make_unique<Server>(machine, options);
   if (absl::Status s = server->listen(); !s.ok()) return s;
   return server;

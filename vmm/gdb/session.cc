@@ -38,7 +38,10 @@ absl::Span<const uint8_t> bytes_of_text(absl::string_view text) {
 }  // namespace
 
 Session::Session(Machine& machine, bool wide)
-    : machine_(machine), monitor_(machine), wide_(wide), actions_(machine.cpus(), Action::kContinue) {}
+    : machine_(machine),
+      monitor_(machine),
+      wide_(wide),
+      actions_(machine.cpus(), Action::kContinue) {}
 
 Session::~Session() {
   for (const auto& set : breakpoints_) {
@@ -64,7 +67,8 @@ std::vector<std::string> Session::handle(absl::string_view packet) {
     case 'C':
     case 'S': {  // the signal means nothing to a machine
       const size_t address = rest.find(';');
-      return resume_one(address == absl::string_view::npos ? "" : rest.substr(address + 1), packet[0] == 'S');
+      return resume_one(address == absl::string_view::npos ? "" : rest.substr(address + 1),
+                        packet[0] == 'S');
     }
     case 'H': return choose_thread(rest);
     case 'T': {
@@ -89,14 +93,15 @@ std::vector<std::string> Session::handle(absl::string_view packet) {
 std::vector<std::string> Session::query(absl::string_view packet) {
   if (absl::ConsumePrefix(&packet, "Supported")) {
     says_swbreak_ = absl::StrContains(packet, "swbreak+");
-    return {absl::StrFormat("PacketSize=%x;qXfer:features:read+;QStartNoAckMode+;vContSupported+%s", kMostPayload,
-                            says_swbreak_ ? ";swbreak+" : "")};
+    return {absl::StrFormat("PacketSize=%x;qXfer:features:read+;QStartNoAckMode+;vContSupported+%s",
+                            kMostPayload, says_swbreak_ ? ";swbreak+" : "")};
   }
   if (packet == "C") return {absl::StrFormat("QC%x", cpu_ + 1)};
   if (packet == "Attached" || absl::StartsWith(packet, "Attached:")) return {"1"};
   if (packet == "fThreadInfo") {
     std::string list = "m";
-    for (unsigned i = 0; i < machine_.cpus(); ++i) absl::StrAppendFormat(&list, "%s%x", i == 0 ? "" : ",", i + 1);
+    for (unsigned i = 0; i < machine_.cpus(); ++i)
+      absl::StrAppendFormat(&list, "%s%x", i == 0 ? "" : ",", i + 1);
     return {list};
   }
   if (packet == "sThreadInfo") return {"l"};
@@ -135,14 +140,17 @@ std::vector<std::string> Session::monitor_command(absl::string_view hex) {
   switch (answer.then) {
     case MonitorAnswer::Then::kStay: break;
     case MonitorAnswer::Then::kContinue:
-    case MonitorAnswer::Then::kQuit: answer.text += "to go on or to end the machine, use GDB's own continue or kill\n"; break;
+    case MonitorAnswer::Then::kQuit:
+      answer.text += "to go on or to end the machine, use GDB's own continue or kill\n";
+      break;
     case MonitorAnswer::Then::kEnded: fatal_ = answer.end; break;
   }
   if (answer.text.empty()) return {std::string(kOk)};
   // Console output (O) may come in parts before the answer itself.
   Packets packets;
   for (size_t at = 0; at < answer.text.size(); at += kMostBytes - 1) {
-    packets.push_back(absl::StrCat("O", to_hex(absl::string_view(answer.text).substr(at, kMostBytes - 1))));
+    packets.push_back(
+        absl::StrCat("O", to_hex(absl::string_view(answer.text).substr(at, kMostBytes - 1))));
   }
   packets.emplace_back(kOk);
   return packets;
@@ -175,7 +183,8 @@ std::vector<std::string> Session::resume(absl::string_view actions) {
       thread = *number;
     }
     for (unsigned i = 0; i < machine_.cpus(); ++i) {
-      if ((thread == 0 || thread == i + 1) && !chosen[i]) chosen[i] = step ? Action::kStep : Action::kContinue;
+      if ((thread == 0 || thread == i + 1) && !chosen[i])
+        chosen[i] = step ? Action::kStep : Action::kContinue;
     }
   }
   for (unsigned i = 0; i < machine_.cpus(); ++i) actions_[i] = chosen[i].value_or(Action::kStay);
@@ -190,7 +199,8 @@ std::vector<std::string> Session::resume_one(absl::string_view packet, bool step
     if (!at || !packet.empty()) return {std::string(kMalformed)};
     machine_.cpu(control_).rip = *at;
   }
-  std::fill(actions_.begin(), actions_.end(), step || !control_all_ ? Action::kStay : Action::kContinue);
+  std::fill(actions_.begin(), actions_.end(),
+            step || !control_all_ ? Action::kStay : Action::kContinue);
   actions_[control_] = step ? Action::kStep : Action::kContinue;
   state_ = State::kRunning;
   return {};
@@ -224,8 +234,9 @@ std::vector<std::string> Session::breakpoint(absl::string_view packet) {
   if (*type > 1) return {std::string(kUnknown)};  // watchpoints: GDB steps instead
   const auto range = take_range(packet);
   if (!range) return {std::string(kMalformed)};
-  const uint64_t at = (GuestView(machine_, cpu_).controls().efer & efer::kLMA) == 0 ? range->first & 0xffff'ffff
-                                                                                    : range->first;
+  const uint64_t at = (GuestView(machine_, cpu_).controls().efer & efer::kLMA) == 0
+                          ? range->first & 0xffff'ffff
+                          : range->first;
   auto& set = breakpoints_[*type];
   if (!insert) {
     set.erase(at);
@@ -277,7 +288,9 @@ std::string Session::set_all_registers(absl::string_view hex) {
   for (size_t at = 0, n = 0; n < register_count(wide_); ++n) {
     const auto number = static_cast<unsigned>(n);
     const size_t size = register_bytes(wide_, number);
-    all = write_register(machine_.cpu(cpu_), wide_, number, absl::string_view(*bytes).substr(at, size)) && all;
+    all = write_register(machine_.cpu(cpu_), wide_, number,
+                         absl::string_view(*bytes).substr(at, size)) &&
+          all;
     at += size;
   }
   return std::string(all ? kOk : kMalformed);
@@ -291,9 +304,11 @@ std::string Session::one_register(absl::string_view packet) {
 
 std::string Session::set_one_register(absl::string_view packet) {
   const auto n = take_hex(packet);
-  if (!n || *n >= register_count(wide_) || !absl::ConsumePrefix(&packet, "=")) return std::string(kMalformed);
+  if (!n || *n >= register_count(wide_) || !absl::ConsumePrefix(&packet, "="))
+    return std::string(kMalformed);
   const auto bytes = from_hex(packet);
-  const bool done = bytes && write_register(machine_.cpu(cpu_), wide_, static_cast<unsigned>(*n), *bytes);
+  const bool done =
+      bytes && write_register(machine_.cpu(cpu_), wide_, static_cast<unsigned>(*n), *bytes);
   return std::string(done ? kOk : kMalformed);
 }
 

@@ -12,8 +12,8 @@
 
 namespace gnomon::vmm::gdb {
 
-/// What one debugger wants of a machine: the meaning of packets, without their way over the wire. Processors are threads, number
-/// 0 is thread 1.
+/// What one debugger wants of a machine: the meaning of packets, without their way over the wire.
+/// Processors are threads, number 0 is thread 1.
 class Session {
  public:
   /// `machine` must outlive the session. `wide`: the target description is that of x86-64.
@@ -34,7 +34,8 @@ class Session {
   std::vector<std::string> handle(absl::string_view packet);
   /// The user's Ctrl-C.
   std::vector<std::string> interrupt();
-  /// Lets the machine run for at most so many instructions, in the state kRunning. True: the machine has ended; `end` says how.
+  /// Lets the machine run for at most so many instructions, in the state kRunning. True: the
+  /// machine has ended; `end` says how.
   bool run(uint64_t instructions, RunEnd& end, std::vector<std::string>& packets);
   /// The packet that tells of the end.
   static std::string ending(const RunEnd& end);
@@ -72,10 +73,10 @@ class Session {
   bool no_acks_ = false;
   bool idle_ = false;
   bool says_swbreak_ = false;
-  unsigned cpu_ = 0;          // of registers and memory
-  unsigned control_ = 0;      // of s and c
+  unsigned cpu_ = 0;      // of registers and memory
+  unsigned control_ = 0;  // of s and c
   bool control_all_ = true;
-  unsigned stopped_ = 0;      // who stopped last
+  unsigned stopped_ = 0;  // who stopped last
   std::vector<Action> actions_;
   std::set<uint64_t> breakpoints_[2];  // software, hardware
   std::optional<RunEnd> fatal_;        // the machine cannot go on, but can be looked at

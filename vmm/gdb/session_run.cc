@@ -13,7 +13,8 @@ namespace gnomon::vmm::gdb {
 namespace {
 
 // Signals, as GDB knows them.
-constexpr absl::string_view kInterrupted = "02", kTrap = "05", kAborted = "06", kSegmentation = "0b";
+constexpr absl::string_view kInterrupted = "02", kTrap = "05", kAborted = "06",
+                            kSegmentation = "0b";
 /// An instruction may take some calls: a timer that is due only moves the clock.
 constexpr int kMostTries = 64;
 
@@ -55,7 +56,8 @@ bool Session::step(unsigned number, uint64_t instructions, RunEnd& end) {
   for (int tries = 0; tries < kMostTries; ++tries) {
     end = machine_.step(number);
     if (end.reason == RunEnd::Reason::kHalted) break;
-    if (end.reason != RunEnd::Reason::kLimit || cpu.instructions != before || cpu.rip != pc) return true;
+    if (end.reason != RunEnd::Reason::kLimit || cpu.instructions != before || cpu.rip != pc)
+      return true;
   }
   if (end.reason != RunEnd::Reason::kHalted) return true;
   for (uint64_t i = 0; i < instructions && cpu.instructions == before; ++i) {
@@ -65,9 +67,11 @@ bool Session::step(unsigned number, uint64_t instructions, RunEnd& end) {
   return cpu.instructions != before;
 }
 
-// Some processors step, or only some run: in turns of an instruction each. False: nothing to tell yet.
+// Some processors step, or only some run: in turns of an instruction each. False: nothing to tell
+// yet.
 bool Session::step_some(uint64_t instructions, RunEnd& end) {
-  const bool stepping = std::find(actions_.begin(), actions_.end(), Action::kStep) != actions_.end();
+  const bool stepping =
+      std::find(actions_.begin(), actions_.end(), Action::kStep) != actions_.end();
   uint64_t rounds = stepping ? 1 : instructions;
   while (rounds-- != 0) {
     bool stepped = false;
@@ -86,7 +90,8 @@ bool Session::step_some(uint64_t instructions, RunEnd& end) {
         return true;
       }
       end = machine_.step(i);
-      if (end.reason != RunEnd::Reason::kLimit && end.reason != RunEnd::Reason::kHalted) return true;
+      if (end.reason != RunEnd::Reason::kLimit && end.reason != RunEnd::Reason::kHalted)
+        return true;
     }
     if (stepped) {
       end = RunEnd{RunEnd::Reason::kLimit, 0, stopped_, ""};
@@ -109,7 +114,8 @@ bool Session::settle(const RunEnd& end, RunEnd& out, Packets& packets) {
     default:
       // It cannot go on, but somebody may want to know why.
       packets.push_back(absl::StrCat("O", to_hex(absl::StrCat(end.text, "\n"))));
-      packets.push_back(stop(end.cpu, end.reason == RunEnd::Reason::kShutdown ? kSegmentation : kAborted));
+      packets.push_back(
+          stop(end.cpu, end.reason == RunEnd::Reason::kShutdown ? kSegmentation : kAborted));
       fatal_ = end;
       return false;
   }
@@ -121,7 +127,8 @@ bool Session::run(uint64_t instructions, RunEnd& end, Packets& packets) {
     end = *fatal_;
     return true;
   }
-  const bool all = std::all_of(actions_.begin(), actions_.end(), [](Action a) { return a == Action::kContinue; });
+  const bool all = std::all_of(actions_.begin(), actions_.end(),
+                               [](Action a) { return a == Action::kContinue; });
   if (all) return settle(machine_.run(instructions), end, packets);
   RunEnd stepped;
   if (!step_some(instructions, stepped)) {

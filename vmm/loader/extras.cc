@@ -15,7 +15,7 @@ absl::Status refuse_extras(const LoadOptions& options, absl::string_view format)
                                                                : "";
   if (what.empty()) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(options.image, ": the format ", format,
-                                                 " has no place for ", what, "; leave them out"));
+                                                 " has no place for ", what, "; give none"));
 }
 
 absl::StatusOr<std::vector<uint8_t>> read_whole_file(absl::string_view path, uint64_t most_bytes) {

@@ -37,7 +37,8 @@ Answer help(MonitorContext&, absl::string_view arguments) {
     return text;
   }
   const MonitorCommand* c = find(monitor_commands(), name);
-  if (c == nullptr) return absl::InvalidArgumentError(absl::StrCat("unknown command \"", name.substr(0, 40), "\""));
+  if (c == nullptr)
+    return absl::InvalidArgumentError(absl::StrCat("unknown command \"", name.substr(0, 40), "\""));
   append_help(text, "", *c);
   return text;
 }
@@ -46,9 +47,10 @@ Answer info(MonitorContext& context, absl::string_view arguments) {
   const absl::string_view name = take_word(arguments);
   const MonitorCommand* c = find(info_commands(), name);
   if (c == nullptr) {
-    return absl::InvalidArgumentError(name.empty() ? "info about what? help info lists it"
-                                                   : absl::StrCat("no info about \"", name.substr(0, 40),
-                                                                  "\"; help info lists what there is"));
+    return absl::InvalidArgumentError(name.empty()
+                                          ? "info about what? help info lists it"
+                                          : absl::StrCat("no info about \"", name.substr(0, 40),
+                                                         "\"; help info lists what there is"));
   }
   return c->run(context, arguments);
 }
@@ -83,9 +85,9 @@ absl::StatusOr<Hpa> host_address(MonitorContext& context, absl::string_view argu
   gpa = Gpa(*value);
   const P2mEntry e = context.machine.p2m().lookup(gpa);
   if (e.is_ram()) return e.frame().with_offset(PageSize::k4K, *value);
-  return absl::FailedPreconditionError(
-      absl::StrFormat("no host frame at %#x: %s", *value,
-                      e.state() == FrameState::kLazy ? "RAM that was never used" : name_of(e.state())));
+  return absl::FailedPreconditionError(absl::StrFormat(
+      "no host frame at %#x: %s", *value,
+      e.state() == FrameState::kLazy ? "RAM that was never used" : name_of(e.state())));
 }
 
 Answer gpa2hpa(MonitorContext& context, absl::string_view arguments) {
@@ -139,7 +141,8 @@ Answer step(MonitorContext& context, absl::string_view arguments) {
     if (!value.ok()) return value.status();
     count = *value;
   }
-  if (count > kMostSteps) return absl::InvalidArgumentError(absl::StrCat("not more than ", kMostSteps, " steps at once"));
+  if (count > kMostSteps)
+    return absl::InvalidArgumentError(absl::StrCat("not more than ", kMostSteps, " steps at once"));
   std::string text;
   while (count-- != 0) {
     if (!step_once(context, context.cpu, text)) return text;
@@ -153,7 +156,8 @@ Answer go_on(MonitorContext& context, absl::string_view arguments) {
   context.then = Then::kContinue;
   for (unsigned i = 0; i < context.machine.cpus() && context.then == Then::kContinue; ++i) {
     const uint64_t pc = GuestView(context.machine, i).linear_pc();
-    const bool waits = context.machine.cpu(i).state.halted || context.machine.cpu(i).state.waits_for_startup;
+    const bool waits =
+        context.machine.cpu(i).state.halted || context.machine.cpu(i).state.waits_for_startup;
     if (!waits && context.breakpoints.contains(pc)) step_once(context, i, text);
   }
   return text;
@@ -182,10 +186,11 @@ struct KeyName {
   char character;
 };
 constexpr KeyName kKeys[] = {
-    {"ret", '\n'},       {"spc", ' '},    {"tab", '\t'},        {"esc", '\x1b'},   {"backspace", '\b'},
-    {"minus", '-'},      {"equal", '='},  {"comma", ','},       {"dot", '.'},      {"slash", '/'},
-    {"backslash", '\\'}, {"semicolon", ';'}, {"apostrophe", '\''}, {"bracket_left", '['},
-    {"bracket_right", ']'}, {"grave_accent", '`'}, {"asterisk", '*'},
+    {"ret", '\n'},        {"spc", ' '},          {"tab", '\t'},          {"esc", '\x1b'},
+    {"backspace", '\b'},  {"minus", '-'},        {"equal", '='},         {"comma", ','},
+    {"dot", '.'},         {"slash", '/'},        {"backslash", '\\'},    {"semicolon", ';'},
+    {"apostrophe", '\''}, {"bracket_left", '['}, {"bracket_right", ']'}, {"grave_accent", '`'},
+    {"asterisk", '*'},
 };
 
 Answer send_key(MonitorContext& context, absl::string_view arguments) {
@@ -231,7 +236,8 @@ constexpr MonitorCommand kCommands[] = {
     {"sendkey", "", "KEY", "press a key: a, 1, ret, spc, shift-a, ...", send_key},
     {"step", "s", "[N]", "execute one instruction, or N, of this processor", step},
     {"stop", "", "", "stop the machine; it stands still while the monitor is open", stop},
-    {"x", "", "/FMT ADDR", "memory at a virtual address; FMT: count, x d u o c i s, b h w g", dump_virtual},
+    {"x", "", "/FMT ADDR", "memory at a virtual address; FMT: count, x d u o c i s, b h w g",
+     dump_virtual},
     {"xp", "", "/FMT ADDR", "memory at a physical address", dump_physical},
 };
 

@@ -37,8 +37,9 @@ struct MonitorCommand {
 absl::Span<const MonitorCommand> monitor_commands();
 absl::Span<const MonitorCommand> info_commands();
 
-/// A number: decimal, or hexadecimal with 0x; $register of the processor (`$rip`, `$eip` and `$pc`: where it is as a linear
-/// address); or a sum, difference or product of such, with parentheses. Arithmetic is modulo 2^64.
+/// A number: decimal, or hexadecimal with 0x; $register of the processor (`$rip`, `$eip` and `$pc`:
+/// where it is as a linear address); or a sum, difference or product of such, with parentheses.
+/// Arithmetic is modulo 2^64.
 absl::StatusOr<uint64_t> evaluate(const MonitorContext& context, absl::string_view expression);
 
 /// Cuts the first word off a text.

@@ -52,7 +52,8 @@ absl::StatusOr<DumpFormat> parse_format(absl::string_view text) {
     }
   }
   if (f.count == 0 || f.count > kMostItems) {
-    return absl::InvalidArgumentError(absl::StrCat("\"/", whole, "\": not between 1 and ", kMostItems, " items"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("\"/", whole, "\": not between 1 and ", kMostItems, " items"));
   }
   if (f.letter == 'c' || (f.letter == 's' && !sized)) f.size = 1;
   return f;
@@ -122,11 +123,14 @@ std::string dump_strings(const Source& source, const DumpFormat& f, uint64_t at)
     absl::StrAppendFormat(&text, "%016x: \"", at);
     for (size_t n = 0; n < kMostText; ++n) {
       uint8_t byte = 0;
-      if (source.read(at, absl::MakeSpan(&byte, 1)) != 1) return absl::StrCat(text, "\"", kNoMemory);
+      if (source.read(at, absl::MakeSpan(&byte, 1)) != 1)
+        return absl::StrCat(text, "\"", kNoMemory);
       ++at;
       if (byte == 0) break;
       const std::string quoted = character(byte);
-      absl::StrAppend(&text, byte == '"' ? "\\\"" : byte == '\'' ? "'" : quoted.substr(1, quoted.size() - 2));
+      absl::StrAppend(&text, byte == '"'    ? "\\\""
+                             : byte == '\'' ? "'"
+                                            : quoted.substr(1, quoted.size() - 2));
     }
     text += "\"\n";
   }
@@ -163,8 +167,8 @@ std::string instructions(const Source& source, uint64_t at, uint64_t count) {
     std::array<char, 256> line = {"(bad)"};
     if (good) {
       ZydisFormatterFormatInstruction(&formatter, &instruction, operands.data(),
-                                      instruction.operand_count_visible, line.data(), line.size(), at,
-                                      ZYAN_NULL);
+                                      instruction.operand_count_visible, line.data(), line.size(),
+                                      at, ZYAN_NULL);
     }
     absl::StrAppendFormat(&text, "  %-24s %s\n", hex, line.data());
     at += length;
@@ -172,7 +176,8 @@ std::string instructions(const Source& source, uint64_t at, uint64_t count) {
   return text;
 }
 
-absl::StatusOr<std::string> dump(MonitorContext& context, absl::string_view arguments, bool physical) {
+absl::StatusOr<std::string> dump(MonitorContext& context, absl::string_view arguments,
+                                 bool physical) {
   DumpFormat f;
   if (absl::ConsumePrefix(&arguments, "/")) {
     auto parsed = parse_format(take_word(arguments));

@@ -28,7 +28,8 @@ std::optional<uint64_t> register_value(const MonitorContext& context, absl::stri
   }
   for (unsigned s = 0; s < kSegmentRegisters; ++s) {
     if (name == kSegments[s]) return cpu.state.segments[s].selector;
-    if (name == absl::StrCat(kSegments[s], "_base") || name == absl::StrCat(kSegments[s], ".base")) {
+    if (name == absl::StrCat(kSegments[s], "_base") ||
+        name == absl::StrCat(kSegments[s], ".base")) {
       return cpu.state.segments[s].base;
     }
   }
@@ -36,12 +37,18 @@ std::optional<uint64_t> register_value(const MonitorContext& context, absl::stri
     absl::string_view name;
     uint64_t value;
   } others[] = {
-      {"rip", context.view().linear_pc()}, {"eip", context.view().linear_pc()},
-      {"pc", context.view().linear_pc()},  {"sp", cpu.linear(kSs, cpu.gpr[kRsp])},
-      {"rflags", cpu.rflags()},            {"eflags", cpu.rflags()},
-      {"cr0", c.cr0},                      {"cr2", cpu.state.cr2},
-      {"cr3", c.cr3},                      {"cr4", c.cr4},
-      {"cr8", cpu.state.cr8},              {"efer", c.efer},
+      {"rip", context.view().linear_pc()},
+      {"eip", context.view().linear_pc()},
+      {"pc", context.view().linear_pc()},
+      {"sp", cpu.linear(kSs, cpu.gpr[kRsp])},
+      {"rflags", cpu.rflags()},
+      {"eflags", cpu.rflags()},
+      {"cr0", c.cr0},
+      {"cr2", cpu.state.cr2},
+      {"cr3", c.cr3},
+      {"cr4", c.cr4},
+      {"cr8", cpu.state.cr8},
+      {"efer", c.efer},
       {"k_gs_base", cpu.state.msrs.kernel_gs_base},
   };
   for (const auto& row : others) {
@@ -50,9 +57,12 @@ std::optional<uint64_t> register_value(const MonitorContext& context, absl::stri
   return std::nullopt;
 }
 
-bool in_name(char c) { return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '.'; }
+bool in_name(char c) {
+  return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '.';
+}
 
-/// sum: product { + or - product }; product: unary { * unary }; unary: - unary, number, $register, ( sum ).
+/// sum: product { + or - product }; product: unary { * unary }; unary: - unary, number, $register,
+/// ( sum ).
 class Parser {
  public:
   Parser(const MonitorContext& context, absl::string_view text) : context_(context), rest_(text) {}
@@ -70,8 +80,9 @@ class Parser {
 
   absl::Status wrong(absl::string_view what) const {
     return absl::InvalidArgumentError(
-        what.empty() ? "an address or number is missing"
-                     : absl::StrCat("\"", what.substr(0, 40), "\": not a number, $register or expression"));
+        what.empty()
+            ? "an address or number is missing"
+            : absl::StrCat("\"", what.substr(0, 40), "\": not a number, $register or expression"));
   }
   void skip_blanks() { rest_ = absl::StripLeadingAsciiWhitespace(rest_); }
   bool take(char c) {
@@ -142,9 +153,12 @@ class Parser {
     for (const char c : word) {
       const auto byte = static_cast<unsigned char>(c);
       unsigned digit = 99;
-      if (absl::ascii_isdigit(byte)) digit = static_cast<unsigned>(c - '0');
-      else if (absl::ascii_isxdigit(byte)) digit = static_cast<unsigned>(absl::ascii_tolower(byte) - 'a' + 10);
-      if (digit >= base || value > (std::numeric_limits<uint64_t>::max() - digit) / base) return std::nullopt;
+      if (absl::ascii_isdigit(byte))
+        digit = static_cast<unsigned>(c - '0');
+      else if (absl::ascii_isxdigit(byte))
+        digit = static_cast<unsigned>(absl::ascii_tolower(byte) - 'a' + 10);
+      if (digit >= base || value > (std::numeric_limits<uint64_t>::max() - digit) / base)
+        return std::nullopt;
       value = value * base + digit;
     }
     if (word.empty()) return std::nullopt;
@@ -173,7 +187,8 @@ absl::string_view take_word(absl::string_view& text) {
 
 absl::Status no_arguments(absl::string_view arguments) {
   if (arguments.empty()) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("\"", arguments.substr(0, 40), "\": no argument is expected"));
+  return absl::InvalidArgumentError(
+      absl::StrCat("\"", arguments.substr(0, 40), "\": no argument is expected"));
 }
 
 }  // namespace gnomon::vmm

@@ -11,8 +11,9 @@
 
 namespace gnomon::vmm {
 
-/// Memory as one processor sees it, looked at from outside: whatever the rights of pages, and without a trace. Frames
-/// that have no host frame yet are zeros and stay without one; devices are not read.
+/// Memory as one processor sees it, looked at from outside: whatever the rights of pages, and
+/// without a trace. Frames that have no host frame yet are zeros and stay without one; devices are
+/// not read.
 class GuestView {
  public:
   GuestView(Machine& machine, unsigned cpu) : machine_(machine), cpu_(cpu) {}

@@ -17,7 +17,8 @@ absl::StatusOr<std::string> info_registers(MonitorContext& context, absl::string
   }
   std::string text;
   for (unsigned i = 0; i < context.machine.cpus(); ++i) {
-    absl::StrAppendFormat(&text, "%sCPU#%d\n%s", i == 0 ? "" : "\n", i, registers_like_qemu(context, i));
+    absl::StrAppendFormat(&text, "%sCPU#%d\n%s", i == 0 ? "" : "\n", i,
+                          registers_like_qemu(context, i));
   }
   return text;
 }
@@ -27,8 +28,8 @@ absl::StatusOr<std::string> info_cpus(MonitorContext& context, absl::string_view
   std::string text;
   for (unsigned i = 0; i < context.machine.cpus(); ++i) {
     const Cpu& cpu = context.machine.cpu(i);
-    absl::StrAppendFormat(&text, "%c CPU #%d: pc=%#018x%s instructions=%d\n", i == context.cpu ? '*' : ' ', i,
-                          cpu.linear(kCs, cpu.rip),
+    absl::StrAppendFormat(&text, "%c CPU #%d: pc=%#018x%s instructions=%d\n",
+                          i == context.cpu ? '*' : ' ', i, cpu.linear(kCs, cpu.rip),
                           cpu.state.waits_for_startup ? " (waits for start-up)"
                           : cpu.state.halted          ? " (halted)"
                                                       : "",
@@ -56,12 +57,14 @@ absl::StatusOr<std::string> info_memory(MonitorContext& context, absl::string_vi
     for (uint64_t i = 0; i < frames; ++i) {
       backed += machine.p2m().lookup(Gpa(first.value() + i * 4096)).is_ram();
     }
-    rows.push_back({first.value(), frames * 4096, absl::StrFormat("ram, %d of %d frames backed", backed, frames)});
+    rows.push_back({first.value(), frames * 4096,
+                    absl::StrFormat("ram, %d of %d frames backed", backed, frames)});
   });
   for (const IoBus::Region& r : machine.board().device_memory().regions()) {
     rows.push_back({r.base, r.bytes, "device"});
   }
-  std::stable_sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) { return a.first < b.first; });
+  std::stable_sort(rows.begin(), rows.end(),
+                   [](const Row& a, const Row& b) { return a.first < b.first; });
   std::string text;
   for (const Row& r : rows) {
     absl::StrAppendFormat(&text, "%016x-%016x %s\n", r.first, r.first + r.bytes - 1, r.what);
@@ -89,7 +92,8 @@ absl::StatusOr<std::string> info_exits(MonitorContext& context, absl::string_vie
   if (absl::Status s = no_arguments(arguments); !s.ok()) return s;
   std::string text;
   for (const ExitCount& e : context.machine.exit_counts()) {
-    if (e.count != 0) absl::StrAppendFormat(&text, "%-26s %14d  %s\n", e.name, e.count, e.description);
+    if (e.count != 0)
+      absl::StrAppendFormat(&text, "%-26s %14d  %s\n", e.name, e.count, e.description);
   }
   return text.empty() ? "no exits to the VMM so far\n" : text;
 }
@@ -117,7 +121,8 @@ constexpr MonitorCommand kInfo[] = {
     {"memory", "mtree", "", "guest-physical memory: RAM and devices", info_memory},
     {"registers", "", "[-a]", "registers of this processor; -a: of all", info_registers},
     {"screen", "", "", "the text screen", info_screen},
-    {"shadow", "", "[ADDR]", "shadow tables; of an address: the guest's walk and the processor's", shadow_text},
+    {"shadow", "", "[ADDR]", "shadow tables; of an address: the guest's walk and the processor's",
+     shadow_text},
     {"status", "", "", "does it run, and how far has it come", info_status},
     {"tlb", "", "", "each page that the guest's tables map: virtual, physical, flags", list_pages},
 };

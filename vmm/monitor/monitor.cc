@@ -24,7 +24,8 @@ std::string run_one(MonitorContext& context, absl::string_view line) {
     auto answer = c.run(context, line);
     return answer.ok() ? *std::move(answer) : absl::StrCat(answer.status().message(), "\n");
   }
-  return absl::StrCat("unknown command \"", absl::CHexEscape(name.substr(0, 40)), "\"; help lists what there is\n");
+  return absl::StrCat("unknown command \"", absl::CHexEscape(name.substr(0, 40)),
+                      "\"; help lists what there is\n");
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// `info tlb` and `info mem`: what the guest's tables map, page by page and in ranges, in QEMU's layouts.
+// `info tlb` and `info mem`: what the guest's tables map, page by page and in ranges, in QEMU's
+// layouts.
 #include <array>
 #include <vector>
 
@@ -11,8 +12,11 @@
 namespace gnomon::vmm {
 namespace {
 
-/// Tables may lead to themselves, or share parts, and so map more pages than there is memory to list them in.
+/// Tables may lead to themselves, or share parts, and so map more pages than there is memory to
+/// list them in; or, in four frames, be more tables than anybody has time to look through, with no
+/// page in them.
 constexpr uint64_t kMostPages = uint64_t{1} << 20;
+constexpr uint64_t kMostTables = uint64_t{1} << 18;
 
 struct MappedPage {
   uint64_t linear;
@@ -26,17 +30,19 @@ struct MappedPage {
 template <class Format, class Visit>
 class TableScan {
  public:
-  TableScan(const GuestView& view, Visit visit) : view_(view), rules_(view.rules()), visit_(visit) {}
+  TableScan(const GuestView& view, Visit visit)
+      : view_(view), rules_(view.rules()), visit_(visit) {}
 
-  /// False: there were too many pages.
+  /// False: there were too many pages or tables.
   bool table(unsigned level, Gpa at, uint64_t linear, Rights above) {
+    if (++tables_ > kMostTables) return false;
     const unsigned entries = Format::kLevels == 3 && level == 3 ? 4u : 1u << Format::kIndexBits;
     std::vector<uint8_t> bytes(entries * sizeof(typename Format::Entry));
     // A root of PAE paging need not begin a page.
     if (!view_.read_physical(at, absl::MakeSpan(bytes))) return true;
     for (unsigned i = 0; i < entries; ++i) {
-      const uint64_t e = load_bytes(&bytes[i * sizeof(typename Format::Entry)],
-                                    sizeof(typename Format::Entry));
+      const uint64_t e =
+          load_bytes(&bytes[i * sizeof(typename Format::Entry)], sizeof(typename Format::Entry));
       if (!entry(level, e, linear + (uint64_t{i} << Format::shift(level)), above)) return false;
     }
     return true;
@@ -52,8 +58,8 @@ class TableScan {
     if (++pages_ > kMostPages) return false;
     constexpr unsigned kBits = Format::kAddressBits;
     if (kBits > 32 && (linear >> (kBits - 1) & 1) != 0) linear |= ~uint64_t{0} << (kBits - 1);
-    visit_(MappedPage{linear, bytes_of(Format::leaf_size(level)), Format::leaf_base(e, level), value,
-                      rights, level > 1});
+    visit_(MappedPage{linear, bytes_of(Format::leaf_size(level)), Format::leaf_base(e, level),
+                      value, rights, level > 1});
     return true;
   }
 
@@ -62,9 +68,11 @@ class TableScan {
   const PagingRules rules_;
   Visit visit_;
   uint64_t pages_ = 0;
+  uint64_t tables_ = 0;
 };
 
-/// Calls visit(page) for each page in the order of addresses. False: there were too many.
+/// Calls visit(page) for each page in the order of addresses. False: there were too many pages or
+/// tables.
 template <class Visit>
 bool for_each_page(const GuestView& view, Visit visit) {
   const Controls& c = view.controls();
@@ -74,8 +82,10 @@ bool for_each_page(const GuestView& view, Visit visit) {
     case PagingMode::kOff: return true;
     case PagingMode::kLegacy32:
       return TableScan<Legacy32Format, Visit>(view, visit).table(2, root, 0, kAllRights);
-    case PagingMode::kLevel4: return TableScan<Long4, Visit>(view, visit).table(4, root, 0, kAllRights);
-    case PagingMode::kLevel5: return TableScan<Long5, Visit>(view, visit).table(5, root, 0, kAllRights);
+    case PagingMode::kLevel4:
+      return TableScan<Long4, Visit>(view, visit).table(4, root, 0, kAllRights);
+    case PagingMode::kLevel5:
+      return TableScan<Long5, Visit>(view, visit).table(5, root, 0, kAllRights);
     case PagingMode::kPae: {
       TableScan<PaeFormat, Visit> scan(view, visit);
       if (rules.pdptes_in_memory) return scan.table(3, root, 0, kAllRights);
@@ -88,7 +98,7 @@ bool for_each_page(const GuestView& view, Visit visit) {
   return true;
 }
 
-constexpr absl::string_view kTooMany = "more pages are mapped than are listed here\n";
+constexpr absl::string_view kTooMany = "the tables lead to more than is listed here\n";
 
 absl::Status check_paging(const GuestView& view, absl::string_view arguments) {
   if (absl::Status s = no_arguments(arguments); !s.ok()) return s;
@@ -101,9 +111,9 @@ struct FlagLetter {
   char letter;
 };
 constexpr FlagLetter kFlagLetters[] = {
-    {pte::kNoExecute, 'X'}, {pte::kGlobal, 'G'}, {pte::kLarge, 'P'},
-    {pte::kDirty, 'D'},     {pte::kAccessed, 'A'}, {1u << 4 /* PCD */, 'C'},
-    {1u << 3 /* PWT */, 'T'}, {pte::kUser, 'U'},  {pte::kWritable, 'W'},
+    {pte::kNoExecute, 'X'},   {pte::kGlobal, 'G'},   {pte::kLarge, 'P'},
+    {pte::kDirty, 'D'},       {pte::kAccessed, 'A'}, {1u << 4 /* PCD */, 'C'},
+    {1u << 3 /* PWT */, 'T'}, {pte::kUser, 'U'},     {pte::kWritable, 'W'},
 };
 
 }  // namespace

@@ -20,8 +20,9 @@ struct FlagPlace {
   uint64_t bit;
   char letter;
 };
-constexpr FlagPlace kFlags[] = {{flag::kDF, 'D'}, {flag::kOF, 'O'}, {flag::kSF, 'S'}, {flag::kZF, 'Z'},
-                                {flag::kAF, 'A'}, {flag::kPF, 'P'}, {flag::kCF, 'C'}};
+constexpr FlagPlace kFlags[] = {{flag::kDF, 'D'}, {flag::kOF, 'O'}, {flag::kSF, 'S'},
+                                {flag::kZF, 'Z'}, {flag::kAF, 'A'}, {flag::kPF, 'P'},
+                                {flag::kCF, 'C'}};
 constexpr absl::string_view kSegmentNames[] = {"ES", "CS", "SS", "DS", "FS", "GS"};
 
 std::string address(uint64_t value, bool wide) {
@@ -54,8 +55,8 @@ uint32_t descriptor_flags(const Segment& s) {
 }
 
 std::string segment(absl::string_view name, const Segment& s, bool wide, bool code_or_data) {
-  std::string text = absl::StrFormat("%-3s=%04x %s %08x %08x", name, s.selector, address(s.base, wide),
-                                     s.limit, descriptor_flags(s));
+  std::string text = absl::StrFormat("%-3s=%04x %s %08x %08x", name, s.selector,
+                                     address(s.base, wide), s.limit, descriptor_flags(s));
   const uint16_t a = s.attributes;
   if (!s.present()) return text + "\n";
   absl::StrAppendFormat(&text, " DPL=%d ", s.dpl());
@@ -63,9 +64,13 @@ std::string segment(absl::string_view name, const Segment& s, bool wide, bool co
     absl::StrAppend(&text, name == "LDT" ? "LDT" : (a & 8) != 0 ? "TSS32" : "TSS16");
     if (name == "TR" && (a & 2) != 0) absl::StrAppend(&text, "-busy");
   } else if ((a & seg::kCode) != 0) {
-    absl::StrAppend(&text, (a & seg::kL) != 0 ? "CS64" : (a & seg::kDB) != 0 ? "CS32" : "CS16", " [",
-                    (a & seg::kConforming) != 0 ? "C" : "-", (a & seg::kReadable) != 0 ? "R" : "-",
-                    (a & seg::kAccessed) != 0 ? "A" : "-", "]");
+    absl::StrAppend(&text,
+                    (a & seg::kL) != 0    ? "CS64"
+                    : (a & seg::kDB) != 0 ? "CS32"
+                                          : "CS16",
+                    " [", (a & seg::kConforming) != 0 ? "C" : "-",
+                    (a & seg::kReadable) != 0 ? "R" : "-", (a & seg::kAccessed) != 0 ? "A" : "-",
+                    "]");
   } else {
     absl::StrAppend(&text, (a & seg::kDB) != 0 ? "DS  " : "DS16", " [",
                     (a & seg::kExpandDown) != 0 ? "E" : "-", (a & seg::kWritable) != 0 ? "W" : "-",
@@ -75,8 +80,8 @@ std::string segment(absl::string_view name, const Segment& s, bool wide, bool co
 }
 
 std::string vector_registers(const Cpu& cpu, const CpuState& s) {
-  std::string text = absl::StrFormat("FCW=%04x FSW=%04x [ST=%d] FTW=%02x MXCSR=%08x\n", s.x87.control,
-                                     s.x87.status, s.x87.top(), s.x87.tags, s.mxcsr);
+  std::string text = absl::StrFormat("FCW=%04x FSW=%04x [ST=%d] FTW=%02x MXCSR=%08x\n",
+                                     s.x87.control, s.x87.status, s.x87.top(), s.x87.tags, s.mxcsr);
   for (unsigned i = 0; i < 8; ++i) {
     absl::StrAppendFormat(&text, "FPR%d=%016x %04x%s", i, load_bytes(s.x87.r[i].data(), 8),
                           load_bytes(s.x87.r[i].data() + 8, 2), i % 2 == 1 ? "\n" : " ");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// `info shadow`: what the backend keeps in place of the guest's tables, and for an address both walks side by side: the
-// guest's, which the guest believes in, and the hardware's, which decides.
+// `info shadow`: what the backend keeps in place of the guest's tables, and for an address both
+// walks side by side: the guest's, which the guest believes in, and the hardware's, which decides.
 #include <algorithm>
 #include <array>
 
@@ -18,7 +18,7 @@ namespace {
 struct Step {
   std::string where;  ///< address of the entry; empty: none at this level
   uint64_t entry = 0;
-  std::string what;   ///< rights, or why the walk ends there
+  std::string what;  ///< rights, or why the walk ends there
 };
 using Steps = std::array<Step, 6>;  // by level
 
@@ -61,7 +61,7 @@ WalkText guest_walk(const GuestView& view, uint64_t linear) {
     }
     step.entry = w.entry[level];
     const bool faults = w.status == WalkStatus::kFault && level == w.level;
-    step.what = !faults                                      ? rights_text(step.entry, level == w.level)
+    step.what = !faults                               ? rights_text(step.entry, level == w.level)
                 : (w.error_code & pf::kReserved) != 0 ? "reserved bit"
                                                       : "not present";
   }
@@ -122,13 +122,17 @@ std::string cell(const Step& s) {
 std::string summary(MonitorContext& context, absl::string_view backend) {
   const Counters c = context.machine.counters();
   const uint64_t created = c[Counter::kShadowPagesCreated], gone = c[Counter::kShadowPagesZapped];
-  std::string text = absl::StrFormat("%s: %d bytes of tables", backend,
-                                     context.machine.backend().table_bytes());
+  std::string text =
+      absl::StrFormat("%s: %d bytes of tables", backend, context.machine.backend().table_bytes());
   // A vtlb counts no pages: it throws all of them away at once.
-  if (created != 0) absl::StrAppendFormat(&text, ", %d shadow pages (%d made, %d thrown away)", created - gone, created, gone);
-  absl::StrAppendFormat(&text, "\nfilled %d entries in %d hidden faults; %d traps of table writes, %d table pages out of sync so far\n",
-                        c[Counter::kShadowFills], c[Counter::kHiddenFaults], c[Counter::kExitTableWrite],
-                        c[Counter::kUnsync]);
+  if (created != 0)
+    absl::StrAppendFormat(&text, ", %d shadow pages (%d made, %d thrown away)", created - gone,
+                          created, gone);
+  absl::StrAppendFormat(&text,
+                        "\nfilled %d entries in %d hidden faults; %d traps of table writes, %d "
+                        "table pages out of sync so far\n",
+                        c[Counter::kShadowFills], c[Counter::kHiddenFaults],
+                        c[Counter::kExitTableWrite], c[Counter::kUnsync]);
   return text;
 }
 
@@ -140,8 +144,8 @@ absl::StatusOr<std::string> shadow_text(MonitorContext& context, absl::string_vi
   Cpu& cpu = machine.cpu(context.cpu);
   const std::optional<Hpa> root = shadow_root(machine.backend(), cpu.mmu().state());
   if (!root) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("the backend ", backend, " keeps no shadow tables: the processor walks the guest's own"));
+    return absl::FailedPreconditionError(absl::StrCat(
+        "the backend ", backend, " keeps no shadow tables: the processor walks the guest's own"));
   }
   if (arguments.empty()) return summary(context, backend);
   const auto linear = evaluate(context, arguments);
@@ -157,8 +161,8 @@ absl::StatusOr<std::string> shadow_text(MonitorContext& context, absl::string_vi
   } else {
     hardware = shadow_walk(context, *root, *linear, mode == PagingMode::kLevel5 ? 5 : 4);
   }
-  std::string text = absl::StrFormat("%#x on processor %d, guest paging: %s\n", *linear, context.cpu,
-                                     name_of(mode));
+  std::string text = absl::StrFormat("%#x on processor %d, guest paging: %s\n", *linear,
+                                     context.cpu, name_of(mode));
   absl::StrAppendFormat(&text, "level  %-50s %s\n", "the guest's walk", "the processor's walk");
   for (unsigned level = std::max(guest.top, hardware.top); level != 0; --level) {
     const std::string left = cell(guest.steps[level]), right = cell(hardware.steps[level]);
