@@ -21,6 +21,7 @@
 #include "tools/replay_jobs.h"
 #include "tools/replay_plan.h"
 #include "tools/replay_report.h"
+#include "tools/run_machine.h"
 #include "tools/units.h"
 
 namespace gnomon::tools {
@@ -43,6 +44,8 @@ absl::Status check_exports(const ReportPlan& report, absl::Span<const ReplayPlan
                                 {"--export-guest", report.guest_trace}};
   for (const ReplayPlan& plan : plans) {
     if (absl::Status s = check_export_paths(exports, plan.setup.traces); !s.ok()) return s;
+    if (plan.guest == nullptr) continue;
+    if (absl::Status s = check_export_paths(exports, files_of(*plan.guest), "read by the guest"); !s.ok()) return s;
   }
   return absl::OkStatus();
 }
@@ -203,11 +206,12 @@ absl::Status check_inputs(absl::Span<const ReplayPlan> plans) {
 }
 
 absl::StatusOr<int> replay_and_report(Arguments arguments) {
+  const absl::StatusOr<std::vector<SweepAxis>> axes = sweep_axes(arguments);
+  if (!axes.ok()) return axes.status();
+  if (absl::Status s = check_image_options(arguments, *axes); !s.ok()) return s;
   if (absl::Status s = apply_config(arguments); !s.ok()) return s;
   const absl::StatusOr<ReportPlan> report = report_plan(arguments);
   if (!report.ok()) return report.status();
-  const absl::StatusOr<std::vector<SweepAxis>> axes = sweep_axes(arguments);
-  if (!axes.ok()) return axes.status();
   const absl::StatusOr<uint64_t> workers = arguments.count("--jobs");
   if (!workers.ok()) return workers.status();
   if (*workers > 256) return absl::InvalidArgumentError("--jobs: not between 0 and 256");

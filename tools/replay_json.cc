@@ -3,6 +3,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "gnomon/version.h"
+#include "gnomon/vmm/machine.h"
 #include "tools/replay_report.h"
 #include "tools/report_rows.h"
 
@@ -144,6 +145,18 @@ Json counter_info() {
   return rows;
 }
 
+/// The settings of a plan; of a guest that is run, with what was booted.
+Json options_to_json(const ReplayPlan& plan) {
+  Json options = settings_to_json(plan.setup);
+  if (plan.guest != nullptr) {
+    options["image"] = {{"name", plan.guest_name},
+                        {"append", plan.guest->load.command_line},
+                        {"modules", plan.guest->load.modules},
+                        {"disks", plan.guest->board.disks}};
+  }
+  return options;
+}
+
 Json compare_document(const ReportEntry& e) {
   const SessionResult& r = *e.result;
   Json groups = Json::array();
@@ -155,7 +168,7 @@ Json compare_document(const ReportEntry& e) {
   return {{"schema", "gnomon.compare/2"},
           {"gnomon", text(version())},
           {"traces", traces_to_json(r)},
-          {"options", settings_to_json(e.plan->setup)},
+          {"options", options_to_json(*e.plan)},
           {"references",
            {{"fetch", r.references[static_cast<size_t>(AccessOp::kFetch)]},
             {"load", r.references[static_cast<size_t>(AccessOp::kRead)]},

@@ -38,7 +38,8 @@ std::string header(const ReportEntry& e) {
   const MachineOptions& m = setup.machine;
   std::string text;
   for (const TraceSummary& trace : r.traces) {
-    absl::StrAppend(&text, text.empty() ? "trace   " : "        ", printable(trace.name));
+    const absl::string_view label = e.plan->guest == nullptr ? "trace   " : "image   ";
+    absl::StrAppend(&text, text.empty() ? label : "        ", printable(trace.name));
     if (setup.copies > 1) absl::StrAppend(&text, ", ", setup.copies, " copies");
     if (!trace.info.program.empty() && trace.info.program != trace.name) {
       absl::StrAppend(&text, ": ", printable(trace.info.program));
@@ -58,8 +59,9 @@ std::string header(const ReportEntry& e) {
   }
   // A whole guest brings its memory and its kernel with it, whatever --mem and --guest say.
   const bool whole_guest = !r.traces.empty() && r.traces.front().info.guest;
+  const bool own_memory = whole_guest && e.plan->guest == nullptr;
   absl::StrAppend(&text, "guest   ",
-                  whole_guest ? (e.plan->image.file.empty() ? "the trace's own" : absl::StrCat("run, ", short_bytes(e.plan->image.memory_bytes), " of memory")) : absl::StrCat(short_bytes(m.guest.memory_bytes), " of memory"),
+                  own_memory ? "the trace's own" : absl::StrCat(short_bytes(m.guest.memory_bytes), " of memory"),
                   ", ", m.vcpus, m.vcpus == 1 ? " processor" : " processors",
                   whole_guest ? "" : absl::StrCat(", ", describe(m.guest)));
   if (r.traces.size() * setup.copies > 1) {
