@@ -63,11 +63,12 @@ absl::StatusOr<std::string> find_guest(absl::string_view name) {
 absl::StatusOr<std::string> guest_image(const std::string& word) {
   std::error_code error;
   if (word.find('/') != std::string::npos || fs::exists(word, error)) return word;
-  if (auto known = find_guest(word); known.ok()) return known;
+  auto known = find_guest(word);
+  if (known.ok()) return known;
   const std::vector<std::string> names = known_guests();
-  return absl::NotFoundError(absl::StrCat(
-      word, ": no such file", names.empty() ? "" : ", and no guest that comes with gnomon; there are ",
-      absl::StrJoin(names, ", ")));
+  if (names.empty()) return absl::NotFoundError(absl::StrCat(word, ": no such file; ", known.status().message()));
+  return absl::NotFoundError(absl::StrCat(word, ": no such file, and no guest that comes with gnomon; there are ",
+                                          absl::StrJoin(names, ", ")));
 }
 
 }  // namespace gnomon::tools
