@@ -15,8 +15,6 @@
 #include "tools/chrome_trace.h"
 #include "tools/commands.h"
 #include "tools/export_paths.h"
-#include "tools/html/report_html.h"
-#include "tools/json_text.h"
 #include "tools/output.h"
 #include "tools/replay_jobs.h"
 #include "tools/replay_plan.h"
@@ -160,7 +158,7 @@ void print_notes(absl::Span<const ReportEntry> entries, bool quiet) {
 
 std::string printed(absl::Span<const ReportEntry> entries, const ReportPlan& report) {
   switch (report.form) {
-    case ReportForm::kJson: return json_text(to_json(entries));
+    case ReportForm::kJson: return to_json(entries);
     case ReportForm::kCsv: return to_csv(entries);
     case ReportForm::kText: break;
   }
@@ -175,9 +173,9 @@ absl::Status export_files(absl::Span<const ReportEntry> entries, Extras& extras)
     return sink->finish();
   };
   const absl::Status all[] = {
-      put(extras.json, [&] { return json_text(to_json(entries)); }),
+      put(extras.json, [&] { return to_json(entries); }),
       put(extras.csv, [&] { return to_csv(entries); }),
-      put(extras.html, [&] { return html_report(nlohmann::json(to_json(entries))); }),
+      put(extras.html, [&] { return to_html(entries); }),
   };
   for (const absl::Status& s : all) {
     if (!s.ok()) return s;

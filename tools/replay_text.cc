@@ -22,12 +22,11 @@ constexpr absl::string_view kFootnote =
 /// The settings of the guest's kernel that are not the usual ones.
 std::string describe(const GuestOptions& guest) {
   std::string text;
-  const nlohmann::ordered_json usual = guest_to_json({});
-  const nlohmann::ordered_json settings = guest_to_json(guest);
-  for (const auto& [key, value] : settings.items()) {
-    if (value == usual[key]) continue;
-    absl::StrAppend(&text, text.empty() ? "" : ", ", key, "=",
-                    value.is_string() ? value.get<std::string>() : value.dump());
+  const auto usual = guest_settings({});
+  const auto settings = guest_settings(guest);
+  for (size_t i = 0; i < settings.size(); ++i) {
+    if (settings[i] == usual[i]) continue;
+    absl::StrAppend(&text, text.empty() ? "" : ", ", settings[i].first, "=", settings[i].second);
   }
   return text.empty() ? "4K pages on demand" : text;
 }
