@@ -224,7 +224,7 @@ constexpr OptionSpec kRunOptions[] = {
     {"--host-page", 0, "SIZE", "4K", "largest host page behind guest memory: 4K, 2M or 1G", false, page_words},
     {"--limit", 0, "N", "0", "stop after the guest time of N instructions; 0: no limit"},
     {"--stats", 0, "", "", "at the end, print what was counted on standard error"},
-    {"--events", 0, "FILE", "", "write a line for each exit to the VMM"},
+    {"--events", 0, "FILE", "", "write a line for each exit to the VMM; the file appears at the end"},
     {"--record", 0, "FILE", "", "write what the guest does as a .gtrace, which replays to the same counts; models --tlb (zen4 if off)"},
     {"--monitor", 0, "COMMANDS", "", "at the end, print what the monitor answers to them; ; between them (docs/debugging.md)"},
     {"--gdb", 0, "PORT", "", "wait for GDB on this port of 127.0.0.1; 0: one that is free (docs/debugging.md)"},
@@ -249,8 +249,9 @@ const Verb kRunVerb = {
     "The guest's instructions are interpreted; its memory is virtualized by --mmu. The first serial port is\n"
     "the console: standard input and output. On a terminal Ctrl-A x ends the machine, and Ctrl-A c opens the\n"
     "monitor.\n"
-    "Exits with 0 if the guest ended with success (it wrote 0 to the debug-exit port, or powered off), or --limit\n"
-    "was reached; with 1 if it ended otherwise: another status, a triple fault, a reset.",
+    "Exits with 0 if the guest ended with success (it wrote 0 to the debug-exit port, or powered off), if --limit\n"
+    "was reached, or if all processors wait for what cannot come; with 1 if it ended otherwise: another status, a\n"
+    "triple fault, a reset.",
     kRunExamples, kRunOptions, run_run};
 
 }  // namespace gnomon::tools
