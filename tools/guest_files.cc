@@ -39,7 +39,8 @@ std::vector<std::string> known_guests() {
   for (const std::string& folder : guest_folders()) {
     std::error_code error;
     for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
-      if (it->path().extension() == fs::path(std::string(kSuffix))) names.push_back(it->path().stem().string());
+      if (it->path().extension() == fs::path(std::string(kSuffix)))
+        names.push_back(it->path().stem().string());
     }
     if (!names.empty()) break;
   }
@@ -56,7 +57,8 @@ absl::StatusOr<std::string> find_guest(absl::string_view name) {
     std::string file = absl::StrCat(folder, "/", name, kSuffix);
     if (fs::is_regular_file(file, error)) return file;
   }
-  return absl::NotFoundError(absl::StrCat("no guest '", name, "' in ", absl::StrJoin(folders, " or "),
+  return absl::NotFoundError(absl::StrCat("no guest '", name, "' in ",
+                                          absl::StrJoin(folders, " or "),
                                           "; GNOMON_GUESTS names another folder"));
 }
 
@@ -66,9 +68,11 @@ absl::StatusOr<std::string> guest_image(const std::string& word) {
   auto known = find_guest(word);
   if (known.ok()) return known;
   const std::vector<std::string> names = known_guests();
-  if (names.empty()) return absl::NotFoundError(absl::StrCat(word, ": no such file; ", known.status().message()));
-  return absl::NotFoundError(absl::StrCat(word, ": no such file, and no guest that comes with gnomon; there are ",
-                                          absl::StrJoin(names, ", ")));
+  if (names.empty())
+    return absl::NotFoundError(absl::StrCat(word, ": no such file; ", known.status().message()));
+  return absl::NotFoundError(
+      absl::StrCat(word, ": no such file, and no guest that comes with gnomon; there are ",
+                   absl::StrJoin(names, ", ")));
 }
 
 }  // namespace gnomon::tools

@@ -13,8 +13,9 @@ namespace {
 constexpr uint64_t kUsualMemory = 64u << 20;
 
 /// Options that are of traces, or of the modelled kernel.
-constexpr absl::string_view kNotOfImages[] = {"--copies", "--slice",  "--skip",    "--warmup", "--roi",          "--each",
-                                              "--format", "--lenient", "--tick",   "--export-trace", "--export-guest"};
+constexpr absl::string_view kNotOfImages[] = {
+    "--copies", "--slice",   "--skip", "--warmup",       "--roi",         "--each",
+    "--format", "--lenient", "--tick", "--export-trace", "--export-guest"};
 
 absl::Status not_with_image(absl::string_view what) {
   return absl::InvalidArgumentError(absl::StrCat(what, ": not with --guest IMAGE"));
@@ -41,7 +42,8 @@ absl::Status check_image_options(const Arguments& arguments, absl::Span<const Sw
     if (absl::StrContains(value, '=')) return not_with_image(absl::StrCat("--guest ", value));
   }
   for (const SweepAxis& axis : axes) {
-    if (absl::StartsWith(axis.key, "guest.") || absl::c_linear_search(kNotOfImages, absl::StrCat("--", axis.key))) {
+    if (absl::StartsWith(axis.key, "guest.") ||
+        absl::c_linear_search(kNotOfImages, absl::StrCat("--", axis.key))) {
       return not_with_image(absl::StrCat("--sweep ", axis.key));
     }
   }
@@ -52,9 +54,11 @@ absl::Status plan_image(const Arguments& arguments, ReplayPlan& plan) {
   const std::vector<std::string> images = images_of(arguments);
   if (images.empty()) {
     for (const absl::string_view option : {"--append", "--module", "--disk"}) {
-      if (arguments.given(option)) return absl::InvalidArgumentError(absl::StrCat(option, ": only with --guest IMAGE"));
+      if (arguments.given(option))
+        return absl::InvalidArgumentError(absl::StrCat(option, ": only with --guest IMAGE"));
     }
-    return plan.setup.traces.empty() ? absl::InvalidArgumentError("TRACE is missing") : absl::OkStatus();
+    return plan.setup.traces.empty() ? absl::InvalidArgumentError("TRACE is missing")
+                                     : absl::OkStatus();
   }
   plan.guest_name = images.front();
   for (const std::string& image : images) {
@@ -71,7 +75,8 @@ absl::Status plan_image(const Arguments& arguments, ReplayPlan& plan) {
       with_image(arguments, plan.guest_name, modelled.guest.memory_bytes, std::move(m));
   if (!whole.ok()) return whole.status();
   plan.guest = std::make_shared<const vmm::MachineOptions>(*std::move(whole));
-  if (!plan.guest->load.command_line.empty()) absl::StrAppend(&plan.guest_name, " ", plan.guest->load.command_line);
+  if (!plan.guest->load.command_line.empty())
+    absl::StrAppend(&plan.guest_name, " ", plan.guest->load.command_line);
   return absl::OkStatus();
 }
 

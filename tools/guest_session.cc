@@ -32,7 +32,7 @@ std::string fingerprint(vmm::Machine& machine, const RunEnd& end) {
 }  // namespace
 
 absl::StatusOr<BackendRun> run_guest_session(const ReplayPlan& plan, const std::string& backend,
-                                               ReplayProgress& progress) {
+                                             ReplayProgress& progress) {
   BackendRun run;
   SessionResult& session = run.session;
   vmm::MachineOptions options = *plan.guest;
@@ -86,8 +86,8 @@ absl::StatusOr<BackendRun> run_guest_session(const ReplayPlan& plan, const std::
 
 absl::Status check_same_end(const BackendRun& a, const BackendRun& b) {
   if (a.ended_as == b.ended_as) return absl::OkStatus();
-  return absl::InternalError(absl::StrCat(b.backend, ": the guest did not run as under ", a.backend, ": ", b.ended_as,
-                                          "; there: ", a.ended_as));
+  return absl::InternalError(absl::StrCat(b.backend, ": the guest did not run as under ", a.backend,
+                                          ": ", b.ended_as, "; there: ", a.ended_as));
 }
 
 }  // namespace gnomon::tools

@@ -16,7 +16,8 @@ std::string setting_text(const Json& value) {
 }
 
 Json parse_json(absl::string_view text) {
-  return Json::parse(text.begin(), text.end(), nullptr, /*allow_exceptions=*/false, /*ignore_comments=*/true);
+  return Json::parse(text.begin(), text.end(), nullptr, /*allow_exceptions=*/false,
+                     /*ignore_comments=*/true);
 }
 
 }  // namespace gnomon::tools

@@ -7,7 +7,8 @@
 
 #include "absl/strings/string_view.h"
 
-// The one place that writes JSON as text and reads it: what does that in the library takes long to compile.
+// The one place that writes JSON as text and reads it: what does that in the library takes long to
+// compile.
 
 namespace gnomon::tools {
 

@@ -40,16 +40,17 @@ constexpr uint64_t kScriptSlice = 10'000;
 constexpr int kRecordLevel = 9;
 constexpr absl::string_view kRecordTlb = "zen4";
 
-/// The machine until it ends, or the user ends it, or it has run for `limit` instructions (0: without limit), or what it
-/// writes has nowhere to go.
-RunEnd run_machine(Machine& machine, Console& console, Debugging& debugging, uint64_t limit, bool& ended_by_user,
-                   const std::function<bool()>& can_write) {
+/// The machine until it ends, or the user ends it, or it has run for `limit` instructions (0:
+/// without limit), or what it writes has nowhere to go.
+RunEnd run_machine(Machine& machine, Console& console, Debugging& debugging, uint64_t limit,
+                   bool& ended_by_user, const std::function<bool()>& can_write) {
   uint64_t run = 0;
   while (true) {
     const bool types = console.scripted() && !console.pending.empty();
     const uint64_t most = types ? kScriptSlice : kSlice;
     const uint64_t slice = limit == 0 ? most : std::min(most, limit - run);
-    if (slice == 0) return RunEnd{RunEnd::Reason::kLimit, 0, 0, "the limit of instructions is reached"};
+    if (slice == 0)
+      return RunEnd{RunEnd::Reason::kLimit, 0, 0, "the limit of instructions is reached"};
     const uint64_t before = machine.instructions();
     RunEnd end;
     bool ran = true;
@@ -91,7 +92,8 @@ absl::Status check_files(const Arguments& a, const MachineOptions& options) {
   for (const absl::string_view option : {"--events", "--record"}) {
     if (!a.given(option)) continue;
     if (a.text(option) == "-") {
-      return absl::InvalidArgumentError(absl::StrCat(option, ": standard output is the guest's console; name a file"));
+      return absl::InvalidArgumentError(
+          absl::StrCat(option, ": standard output is the guest's console; name a file"));
     }
     outputs.emplace_back(option, a.text(option));
   }
@@ -109,7 +111,8 @@ absl::StatusOr<Files> create_files(const Arguments& a, MachineOptions& options) 
   if (a.given("--record")) {
     TraceInfo about;
     about.program = a.text("IMAGE");
-    if (!options.load.command_line.empty()) absl::StrAppend(&about.program, " ", options.load.command_line);
+    if (!options.load.command_line.empty())
+      absl::StrAppend(&about.program, " ", options.load.command_line);
     about.recorder = absl::StrCat("gnomon ", version());
     about.guest = true;
     auto writer = create_trace({a.text("--record"), "gtrace", kRecordLevel}, about);
@@ -147,11 +150,14 @@ int report(const Arguments& a, Machine& machine, Debugging& debugging, const Run
   std::optional<std::string> answers;
   if (a.given("--monitor")) answers = debugging.answer(a.text("--monitor"));
   if (a.given("--json")) {
-    if (write_result(run_json(machine, result, console, answers), code) == kFailure) return kFailure;
+    if (write_result(run_json(machine, result, console, answers), code) == kFailure)
+      return kFailure;
   } else {
-    const std::string shown = absl::StrCat(answers.value_or(""), a.given("--screen") ? screen_text(machine) : "");
+    const std::string shown =
+        absl::StrCat(answers.value_or(""), a.given("--screen") ? screen_text(machine) : "");
     if (write_result(shown, code) == kFailure) return kFailure;
-    if (!result.by_user && (!a.given("--quiet") || code != kSuccess)) print_message(result.end.text);
+    if (!result.by_user && (!a.given("--quiet") || code != kSuccess))
+      print_message(result.end.text);
     if (!result.by_user && result.end.reason == RunEnd::Reason::kShutdown) {
       std::fputs(machine.registers_text(result.end.cpu).c_str(), stderr);
     }
@@ -208,29 +214,46 @@ int run_run(const Arguments& arguments) {
 }
 
 constexpr OptionSpec kRunOptions[] = {
-    {"IMAGE", 0, kFileValue, "", "a kernel, boot sector or program to boot (docs/loaders.md); or the name of a guest that comes with gnomon: teach32, teach64, popf, ..."},
-    {"--format", 0, "NAME", "", "what the image is; by default that is told by its content", false, loader_words},
+    {"IMAGE", 0, kFileValue, "",
+     "a kernel, boot sector or program to boot (docs/loaders.md); or the name of a guest that "
+     "comes with gnomon: teach32, teach64, popf, ..."},
+    {"--format", 0, "NAME", "", "what the image is; by default that is told by its content", false,
+     loader_words},
     {"--append", 'a', "TEXT", "", "command line of the kernel"},
     {"--module", 0, "FILE", "", "a module, or the initial RAM disk of Linux; may be repeated"},
-    {"--disk", 'd', "FILE", "", "disk image; may be repeated, up to four; a disk given as IMAGE comes first"},
-    {"--input", 0, "FILE", "", "type this on the serial port, at most a byte in 100 microseconds of guest time, in place of standard input"},
-    {"--write-disks", 0, "", "", "stores to disks go to their files; otherwise they are forgotten at the end"},
-    {"--mmu", 'm', "BACKEND", "shadow", "how memory is virtualized; `gnomon backends` lists the ways", false, backend_words},
+    {"--disk", 'd', "FILE", "",
+     "disk image; may be repeated, up to four; a disk given as IMAGE comes first"},
+    {"--input", 0, "FILE", "",
+     "type this on the serial port, at most a byte in 100 microseconds of guest time, in place of "
+     "standard input"},
+    {"--write-disks", 0, "", "",
+     "stores to disks go to their files; otherwise they are forgotten at the end"},
+    {"--mmu", 'm', "BACKEND", "shadow",
+     "how memory is virtualized; `gnomon backends` lists the ways", false, backend_words},
     {"--mem", 0, "SIZE", "64M", "guest memory, 2M to 32G"},
     {"--cpus", 0, "N", "1", "processors, 1 to 64"},
     {"--board", 0, "NAME", "pc", "the devices: pc or minimal (docs/boards.md)", false, board_words},
-    {"--tlb", 't', "PRESET", "off", "TLBs and walk caches to model, access by access; off: faster, and TLBs are not counted",
+    {"--tlb", 't', "PRESET", "off",
+     "TLBs and walk caches to model, access by access; off: faster, and TLBs are not counted",
      false, tlb_words},
-    {"--host-page", 0, "SIZE", "4K", "largest host page behind guest memory: 4K, 2M or 1G", false, page_words},
+    {"--host-page", 0, "SIZE", "4K", "largest host page behind guest memory: 4K, 2M or 1G", false,
+     page_words},
     {"--limit", 0, "N", "0", "stop after the guest time of N instructions; 0: no limit"},
     {"--stats", 0, "", "", "at the end, print what was counted on standard error"},
-    {"--events", 0, "FILE", "", "write a line for each exit to the VMM; the file appears at the end"},
-    {"--record", 0, "FILE", "", "write what the guest does as a .gtrace, which replays to the same counts; models --tlb (zen4 if off)"},
-    {"--monitor", 0, "COMMANDS", "", "at the end, print what the monitor answers to them; ; between them (docs/debugging.md)"},
-    {"--gdb", 0, "PORT", "", "wait for GDB on this port of 127.0.0.1; 0: one that is free (docs/debugging.md)"},
-    {"--gdb-registers", 0, "NAME", "auto", "what GDB is told the processor is: i386, x86-64, or auto", false, gdb_register_words},
+    {"--events", 0, "FILE", "",
+     "write a line for each exit to the VMM; the file appears at the end"},
+    {"--record", 0, "FILE", "",
+     "write what the guest does as a .gtrace, which replays to the same counts; models --tlb (zen4 "
+     "if off)"},
+    {"--monitor", 0, "COMMANDS", "",
+     "at the end, print what the monitor answers to them; ; between them (docs/debugging.md)"},
+    {"--gdb", 0, "PORT", "",
+     "wait for GDB on this port of 127.0.0.1; 0: one that is free (docs/debugging.md)"},
+    {"--gdb-registers", 0, "NAME", "auto",
+     "what GDB is told the processor is: i386, x86-64, or auto", false, gdb_register_words},
     {"--screen", 0, "", "", "at the end, print the text screen"},
-    {"--naive", 0, "", "", "trap only what traps on a processor at privilege level 3 (docs/virtualization-holes.md)"},
+    {"--naive", 0, "", "",
+     "trap only what traps on a processor at privilege level 3 (docs/virtualization-holes.md)"},
     {"--audit", 0, "", "", "check the backend's tables after every exit; slow"},
     kJsonOption,
     kQuietOption,
@@ -238,20 +261,27 @@ constexpr OptionSpec kRunOptions[] = {
 constexpr Example kRunExamples[] = {
     {"gnomon run kernel.elf", "a kernel under shadow paging; Ctrl-A x ends it"},
     {"gnomon run disk.img --cpus 2 --mmu nested", "a disk with a boot sector, two processors, EPT"},
-    {"gnomon run boot.img --disk root.img --input commands.txt --limit 2e9", "two disks, and commands typed as if by a user: every run is the same"},
+    {"gnomon run boot.img --disk root.img --input commands.txt --limit 2e9",
+     "two disks, and commands typed as if by a user: every run is the same"},
     {"gnomon run vmlinuz --module initrd.gz --append console=ttyS0 --mem 256M", "Linux"},
 };
 
 }  // namespace
 
-const Verb kRunVerb = {
-    "run", "run a guest in a virtual machine",
-    "The guest's instructions are interpreted; its memory is virtualized by --mmu. The first serial port is\n"
-    "the console: standard input and output. On a terminal Ctrl-A x ends the machine, and Ctrl-A c opens the\n"
-    "monitor.\n"
-    "Exits with 0 if the guest ended with success (it wrote 0 to the debug-exit port, or powered off), if --limit\n"
-    "was reached, or if all processors wait for what cannot come; with 1 if it ended otherwise: another status, a\n"
-    "triple fault, a reset.",
-    kRunExamples, kRunOptions, run_run};
+const Verb kRunVerb = {"run",
+                       "run a guest in a virtual machine",
+                       "The guest's instructions are interpreted; its memory is virtualized by "
+                       "--mmu. The first serial port is\n"
+                       "the console: standard input and output. On a terminal Ctrl-A x ends the "
+                       "machine, and Ctrl-A c opens the\n"
+                       "monitor.\n"
+                       "Exits with 0 if the guest ended with success (it wrote 0 to the debug-exit "
+                       "port, or powered off), if --limit\n"
+                       "was reached, or if all processors wait for what cannot come; with 1 if it "
+                       "ended otherwise: another status, a\n"
+                       "triple fault, a reset.",
+                       kRunExamples,
+                       kRunOptions,
+                       run_run};
 
 }  // namespace gnomon::tools

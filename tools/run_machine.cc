@@ -27,15 +27,18 @@ bool same_file(const std::string& a, const std::string& b) {
   return a == b || (std::filesystem::equivalent(a, b, error) && !error);
 }
 
-/// A boot sector loads the rest from the disk that it lies on, so that disk is the first one, unless it is named already.
+/// A boot sector loads the rest from the disk that it lies on, so that disk is the first one,
+/// unless it is named already.
 void add_boot_disk(MachineOptions& m) {
   std::vector<std::string>& disks = m.board.disks;
   const auto is_image = [&](const std::string& disk) { return same_file(disk, m.load.image); };
-  if (m.board.board != "pc" || !vmm::boots_as_disk(m.load) || absl::c_any_of(disks, is_image)) return;
+  if (m.board.board != "pc" || !vmm::boots_as_disk(m.load) || absl::c_any_of(disks, is_image))
+    return;
   disks.insert(disks.begin(), m.load.image);
 }
 
-absl::Status check_word(const Arguments& a, absl::string_view option, const std::vector<std::string>& known) {
+absl::Status check_word(const Arguments& a, absl::string_view option,
+                        const std::vector<std::string>& known) {
   const std::string word = a.text(option);
   if (word.empty() || absl::c_linear_search(known, word)) return absl::OkStatus();
   return absl::InvalidArgumentError(
@@ -71,19 +74,21 @@ absl::Status check_values(const Arguments& a) {
   if (a.given("--gdb")) {
     const auto port = a.count("--gdb");
     if (!port.ok()) return port.status();
-    if (*port > kLastPort) return absl::InvalidArgumentError("--gdb: not a port number, 0 to 65535");
+    if (*port > kLastPort)
+      return absl::InvalidArgumentError("--gdb: not a port number, 0 to 65535");
   }
   return absl::OkStatus();
 }
 
 }  // namespace
 
-absl::StatusOr<vmm::MachineOptions> with_image(const Arguments& a, const std::string& word, uint64_t memory_bytes,
-                                               vmm::MachineOptions m) {
+absl::StatusOr<vmm::MachineOptions> with_image(const Arguments& a, const std::string& word,
+                                               uint64_t memory_bytes, vmm::MachineOptions m) {
   for (const absl::string_view option : {"--module", "--disk"}) {
     if (absl::Status s = check_files(a, option); !s.ok()) return s;
   }
-  if (memory_bytes < kLeastMemory || memory_bytes > kMostMemory || memory_bytes % kLeastMemory != 0) {
+  if (memory_bytes < kLeastMemory || memory_bytes > kMostMemory ||
+      memory_bytes % kLeastMemory != 0) {
     return absl::InvalidArgumentError("--mem: not 2M to 32G in steps of 2M");
   }
   m.board.memory_bytes = memory_bytes;

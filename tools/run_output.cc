@@ -30,7 +30,8 @@ void ConsoleOutput::take(absl::string_view bytes) {
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0) {
       const std::string why = absl::StrCat("cannot write the console: ", strerror(errno));
-      status_ = n < 0 && errno == EPIPE ? absl::AbortedError(why) : absl::ResourceExhaustedError(why);
+      status_ =
+          n < 0 && errno == EPIPE ? absl::AbortedError(why) : absl::ResourceExhaustedError(why);
       return;
     }
     bytes.remove_prefix(static_cast<size_t>(n));

@@ -49,21 +49,22 @@ std::string run_json(Machine& machine, const RunResult& result, absl::string_vie
   Json exits = Json::object();
   for (const vmm::ExitCount& e : machine.exit_counts()) exits[std::string(e.name)] = e.count;
   Json document = {{"schema", "gnomon.run/1"},
-          {"image", machine.options().load.image},
-          {"format", machine.guest().format},
-          {"mmu", machine.options().backend},
-          {"end", result.by_user ? "user" : std::string(name_of_end(end.reason))},
-          {"status", end.status},
-          {"text", end.text},
-          {"instructions", machine.instructions()},
-          {"guest_ns", machine.clock().now()},
-          {"trace_hash", absl::StrFormat("%#018x", machine.trace_hash())},
-          {"memory_hash", absl::StrFormat("%#018x", machine.memory_hash())},
-          {"exits", exits},
-          {"counters", counters},
-          {"screen", machine.board().text_screen(machine.memory())},
-          {"console", std::string(console)}};
-  if (end.reason == RunEnd::Reason::kShutdown) document["registers"] = machine.registers_text(end.cpu);
+                   {"image", machine.options().load.image},
+                   {"format", machine.guest().format},
+                   {"mmu", machine.options().backend},
+                   {"end", result.by_user ? "user" : std::string(name_of_end(end.reason))},
+                   {"status", end.status},
+                   {"text", end.text},
+                   {"instructions", machine.instructions()},
+                   {"guest_ns", machine.clock().now()},
+                   {"trace_hash", absl::StrFormat("%#018x", machine.trace_hash())},
+                   {"memory_hash", absl::StrFormat("%#018x", machine.memory_hash())},
+                   {"exits", exits},
+                   {"counters", counters},
+                   {"screen", machine.board().text_screen(machine.memory())},
+                   {"console", std::string(console)}};
+  if (end.reason == RunEnd::Reason::kShutdown)
+    document["registers"] = machine.registers_text(end.cpu);
   if (monitor) document["monitor"] = *monitor;
   return json_text(document);
 }
@@ -81,11 +82,12 @@ std::string run_stats(Machine& machine, double seconds) {
   table.add_heading(absl::StrCat("memory, --mmu ", machine.options().backend));
   const Counters c = machine.counters();
   for (const CounterInfo& info : counter_table()) row(info.name, c[info.id]);
-  return absl::StrCat(table.to_string(),
-                      absl::StrFormat("trace hash %#018x, memory hash %#018x\n%.1f million instructions a second\n",
-                                      machine.trace_hash(), machine.memory_hash(),
-                                      1e-6 * static_cast<double>(machine.instructions()) /
-                                          std::max(seconds, 1e-9)));
+  return absl::StrCat(
+      table.to_string(),
+      absl::StrFormat(
+          "trace hash %#018x, memory hash %#018x\n%.1f million instructions a second\n",
+          machine.trace_hash(), machine.memory_hash(),
+          1e-6 * static_cast<double>(machine.instructions()) / std::max(seconds, 1e-9)));
 }
 
 std::string screen_text(Machine& machine) {

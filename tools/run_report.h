@@ -20,7 +20,8 @@ struct RunResult {
   bool good() const;
 };
 
-/// What `run --json` prints (docs/cli.md). `console`: what the guest wrote; `monitor`: what the monitor answered.
+/// What `run --json` prints (docs/cli.md). `console`: what the guest wrote; `monitor`: what the
+/// monitor answered.
 std::string run_json(vmm::Machine& machine, const RunResult& result, absl::string_view console,
                      const std::optional<std::string>& monitor);
 

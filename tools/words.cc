@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/words.h"
 
-
 #include "absl/strings/str_cat.h"
 #include "gnomon/backend.h"
 #include "gnomon/cache/hierarchy.h"
