@@ -23,8 +23,7 @@ void add_settings(Table& table, const std::string& prefix, const Json& settings)
     if (value.is_object()) {
       add_settings(table, absl::StrCat(prefix, key, "."), value);
     } else {
-      table.add_row({absl::StrCat("  ", prefix, key),
-                     value.is_string() ? value.get<std::string>() : value.dump()});
+      table.add_row({absl::StrCat("  ", prefix, key), setting_text(value)});
     }
   }
 }

@@ -8,18 +8,13 @@
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
+#include "tools/json_text.h"
 #include "tools/replay_plan.h"
 
 namespace gnomon::tools {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-absl::StatusOr<std::string> setting_text(const Json& value) {
-  if (value.is_string()) return value.get<std::string>();
-  if (value.is_number() || value.is_boolean()) return value.dump();
-  return absl::InvalidArgumentError("neither text, number nor true or false");
-}
 
 absl::Status apply_value(Arguments& arguments, const std::string& key, const Json& value) {
   if (key == "roi" || key == "lenient") {
@@ -29,11 +24,10 @@ absl::Status apply_value(Arguments& arguments, const std::string& key, const Jso
     if (value.get<bool>()) arguments.set(absl::StrCat("--", key), "true");
     return absl::OkStatus();
   }
-  const absl::StatusOr<std::string> text = setting_text(value);
-  if (!text.ok()) {
-    return absl::InvalidArgumentError(absl::StrCat("'", key, "' is ", text.status().message()));
+  if (!value.is_string() && !value.is_number() && !value.is_boolean()) {
+    return absl::InvalidArgumentError(absl::StrCat("'", key, "' is neither text, number nor true or false"));
   }
-  return apply_setting(arguments, key, *text);
+  return apply_setting(arguments, key, setting_text(value));
 }
 
 absl::Status apply_entry(Arguments& arguments, const std::string& key, const Json& value) {
@@ -73,8 +67,7 @@ absl::Status apply_config(Arguments& arguments) {
   if (path.empty()) return absl::OkStatus();
   const absl::StatusOr<std::string> text = contents_of(path);
   if (!text.ok()) return text.status();
-  const Json document =
-      Json::parse(*text, nullptr, /*allow_exceptions=*/false, /*ignore_comments=*/true);
+  const Json document = parse_json(*text);
   if (!document.is_object()) {
     return absl::InvalidArgumentError(absl::StrCat(
         "--config: ", path, " is not a JSON object; `gnomon config show --json` prints one"));

@@ -88,7 +88,8 @@ Console::Command Console::read(int wait_milliseconds) {
 }
 
 size_t Console::type_into(vmm::Board& board) {
-  const size_t taken = board.console_input(absl::string_view(pending).substr(0, scripted_ ? 1 : pending.size()));
+  const size_t taken =
+      board.console_input(absl::string_view(pending).substr(0, scripted_ ? 1 : pending.size()));
   pending.erase(0, taken);
   return taken;
 }
@@ -101,7 +102,8 @@ absl::StatusOr<std::string> read_script(const std::string& file) {
   }
   text.resize(static_cast<size_t>(in.gcount()));
   if (text.size() > kMostScript) {
-    return absl::InvalidArgumentError(absl::StrCat("--input: ", file, ": byte ", kMostScript, ": more than 64 KiB"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("--input: ", file, ": byte ", kMostScript, ": more than 64 KiB"));
   }
   return text;
 }

@@ -12,16 +12,17 @@
 
 namespace gnomon::tools {
 
-/// The user's side of a guest's serial port: standard input, byte by byte, and standard output. On a terminal, keys go to
-/// the guest as they are typed, but for those after Ctrl-A: x ends the machine, c asks for the monitor, h shows these,
-/// Ctrl-A itself is Ctrl-A.
+/// The user's side of a guest's serial port: standard input, byte by byte, and standard output. On
+/// a terminal, keys go to the guest as they are typed, but for those after Ctrl-A: x ends the
+/// machine, c asks for the monitor, h shows these, Ctrl-A itself is Ctrl-A.
 class Console {
  public:
   enum class Command { kNone, kExit, kMonitor };
 
   /// Takes the terminal over, if standard input is one and `use_input`.
   explicit Console(bool use_input);
-  /// A script in place of standard input: all of it is pending from the start, and typed byte by byte.
+  /// A script in place of standard input: all of it is pending from the start, and typed byte by
+  /// byte.
   explicit Console(std::string script);
   ~Console();
   Console(const Console&) = delete;
@@ -31,7 +32,8 @@ class Console {
   bool scripted() const { return scripted_; }
   /// May there be more input some time?
   bool open() const { return open_; }
-  /// Takes what was typed by now, waiting at most so long for it. What is for the guest goes to `pending`.
+  /// Takes what was typed by now, waiting at most so long for it. What is for the guest goes to
+  /// `pending`.
   Command read(int wait_milliseconds);
   /// Gives the guest what is pending, of a script the next byte. How many bytes it took.
   size_t type_into(vmm::Board& board);

@@ -24,7 +24,8 @@ absl::StatusOr<GdbOptions::Registers> registers_of(const std::string& name) {
   if (name == "auto") return GdbOptions::Registers::kAuto;
   if (name == "i386") return GdbOptions::Registers::kI386;
   if (name == "x86-64") return GdbOptions::Registers::kX86_64;
-  return absl::InvalidArgumentError(absl::StrCat("--gdb-registers: \"", name, "\" is not auto, i386 or x86-64"));
+  return absl::InvalidArgumentError(
+      absl::StrCat("--gdb-registers: \"", name, "\" is not auto, i386 or x86-64"));
 }
 
 /// A line of standard input, which is a terminal that gives whole lines. Nullopt: its end.
@@ -42,7 +43,8 @@ std::optional<std::string> read_line() {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Debugging>> Debugging::create(vmm::Machine& machine, const Arguments& arguments) {
+absl::StatusOr<std::unique_ptr<Debugging>> Debugging::create(vmm::Machine& machine,
+                                                             const Arguments& arguments) {
   std::unique_ptr<Debugging> made(new Debugging(machine));
   if (!arguments.given("--gdb")) return made;
   const auto port = arguments.count("--gdb");
@@ -78,7 +80,9 @@ void Debugging::finish(const RunEnd& end) {
 }
 
 bool Debugging::converse(Console& console, const RunEnd& why, RunEnd& end, bool& by_user) {
-  constexpr absl::string_view kBack = "\x01" "c";  // Ctrl-A c, as the terminal hands it on
+  constexpr absl::string_view kBack =
+      "\x01"
+      "c";  // Ctrl-A c, as the terminal hands it on
   console.suspend();
   if (why.reason == RunEnd::Reason::kBreakpoint) monitor_.set_cpu(why.cpu);
   std::fputs("\n", stdout);

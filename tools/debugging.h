@@ -17,7 +17,8 @@ namespace gnomon::tools {
 class Debugging {
  public:
   /// As the options --gdb and --gdb-registers say. `machine` must outlive it.
-  static absl::StatusOr<std::unique_ptr<Debugging>> create(vmm::Machine& machine, const Arguments& arguments);
+  static absl::StatusOr<std::unique_ptr<Debugging>> create(vmm::Machine& machine,
+                                                           const Arguments& arguments);
 
   /// As Machine::run, as far as a debugger lets it. `ran` is false if nothing was to run.
   /// False: the debugger ended the machine.
@@ -26,8 +27,8 @@ class Debugging {
   bool attached() const { return gdb_ != nullptr && gdb_->connected(); }
   void finish(const vmm::RunEnd& end);
 
-  /// Asks for commands on the terminal until one lets the machine go on. False: it is to end, as `end` says, or by the user's
-  /// wish (then `by_user`).
+  /// Asks for commands on the terminal until one lets the machine go on. False: it is to end, as
+  /// `end` says, or by the user's wish (then `by_user`).
   bool converse(Console& console, const vmm::RunEnd& why, vmm::RunEnd& end, bool& by_user);
   /// The answers to these commands.
   std::string answer(const std::string& commands) { return monitor_.run(commands).text; }

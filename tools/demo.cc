@@ -19,7 +19,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-/// A guest is run in two ways; in the first it is to fail its own checks, in the second to pass them.
+/// A guest is run in two ways; in the first it is to fail its own checks, in the second to pass
+/// them.
 struct Demo {
   absl::string_view name;  ///< also the guest's
   absl::string_view question;
@@ -29,18 +30,23 @@ struct Demo {
 
 constexpr Demo kDemos[] = {
     {"popf", "Does a kernel get back the interrupt flag that it put away with PUSHF, by POPF?",
-     "Naive trap and emulate: the guest's kernel runs at privilege level 3 of the processor, and whatever traps there "
-     "is emulated. CLI and STI trap. PUSHF and POPF do not: PUSHF shows the processor's own IF, which is 1, and POPF "
+     "Naive trap and emulate: the guest's kernel runs at privilege level 3 of the processor, and "
+     "whatever traps there "
+     "is emulated. CLI and STI trap. PUSHF and POPF do not: PUSHF shows the processor's own IF, "
+     "which is 1, and POPF "
      "leaves IF as it is and says nothing.",
-     "Sensitive instructions go to the VMM whether they trap or not, as a binary translator or hardware with its own "
+     "Sensitive instructions go to the VMM whether they trap or not, as a binary translator or "
+     "hardware with its own "
      "guest mode has it. PUSHF shows the guest's IF, and POPF sets it."},
     {"holes", "Does the machine look to its kernel like the one it was written for?",
-     "Naive trap and emulate: reading CS shows privilege level 3; SGDT, SIDT and STR show the host's tables; LAR, VERR "
+     "Naive trap and emulate: reading CS shows privilege level 3; SGDT, SIDT and STR show the "
+     "host's tables; LAR, VERR "
      "and IRET to the same level do as at level 3. None of them traps.",
      "They go to the VMM, which answers with the guest's own state."},
 };
 
-/// A demonstration takes well under a second of guest time; a guest that went astray is not waited for.
+/// A demonstration takes well under a second of guest time; a guest that went astray is not waited
+/// for.
 constexpr uint64_t kMostInstructions = 50'000'000;
 
 struct Run {
@@ -56,7 +62,9 @@ absl::StatusOr<Run> run_guest(const std::string& file, const std::string& backen
   o.load.image = file;
   o.backend = backend;
   o.naive = naive;
-  o.board.console_output = [&run](absl::string_view bytes) { absl::StrAppend(&run.console, bytes); };
+  o.board.console_output = [&run](absl::string_view bytes) {
+    absl::StrAppend(&run.console, bytes);
+  };
   auto machine = vmm::Machine::create(o);
   if (!machine.ok()) return machine.status();
   run.end = (*machine)->run(kMostInstructions);
@@ -95,8 +103,8 @@ absl::StatusOr<int> demonstrate(const Arguments& a) {
     known.push_back(d.name);
   }
   if (demo == nullptr) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("demo: no demonstration '", name, "'; there are ", absl::StrJoin(known, " and ")));
+    return absl::InvalidArgumentError(absl::StrCat("demo: no demonstration '", name,
+                                                   "'; there are ", absl::StrJoin(known, " and ")));
   }
   const auto file = find_guest(name);
   if (!file.ok()) return file.status();
@@ -106,8 +114,12 @@ absl::StatusOr<int> demonstrate(const Arguments& a) {
   if (!proper.ok()) return proper.status();
   const bool shown = !naive->passed() && proper->passed();
   if (a.given("--json")) {
-    const Json document = {{"schema", "gnomon.demo/1"}, {"demo", name}, {"question", std::string(demo->question)},
-                           {"naive", to_json(*naive)}, {"proper", to_json(*proper)}, {"shown", shown}};
+    const Json document = {{"schema", "gnomon.demo/1"},
+                           {"demo", name},
+                           {"question", std::string(demo->question)},
+                           {"naive", to_json(*naive)},
+                           {"proper", to_json(*proper)},
+                           {"shown", shown}};
     return write_result(json_text(document), shown ? kSuccess : kMismatch);
   }
   const std::string text =
@@ -142,10 +154,14 @@ std::vector<std::string> demo_words() {
 }
 
 const Verb kDemoVerb = {
-    "demo", "show what virtualization has to do, on a small guest",
-    "Runs a small guest twice: under naive trap and emulate, where it goes wrong, and under the real VMM.\n"
+    "demo",
+    "show what virtualization has to do, on a small guest",
+    "Runs a small guest twice: under naive trap and emulate, where it goes wrong, and under the "
+    "real VMM.\n"
     "docs/virtualization-holes.md has the whole list of what x86 lets a guest see and do.\n"
     "Exits with 1 if the guest did not go wrong in the first run, or did in the second.",
-    kDemoExamples, kDemoOptions, run_demo};
+    kDemoExamples,
+    kDemoOptions,
+    run_demo};
 
 }  // namespace gnomon::tools

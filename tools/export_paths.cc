@@ -27,17 +27,16 @@ bool same_file(const std::string& a, const std::string& b) {
 }  // namespace
 
 absl::Status check_export_paths(absl::Span<const ExportPath> exports,
-                                absl::Span<const std::string> traces) {
+                                absl::Span<const std::string> inputs, absl::string_view what) {
   for (const auto& [option, path] : exports) {
     if (path.empty()) continue;
     if (path == "-") {
       return absl::InvalidArgumentError(absl::StrCat(
           option, ": standard output is for the result; name a file, or use --json or --csv"));
     }
-    for (const std::string& trace : traces) {
-      if (same_file(path, trace)) {
-        return absl::InvalidArgumentError(
-            absl::StrCat(option, ": ", path, " is a trace that is replayed"));
+    for (const std::string& input : inputs) {
+      if (same_file(path, input)) {
+        return absl::InvalidArgumentError(absl::StrCat(option, ": ", path, " is ", what));
       }
     }
     for (const auto& [other, other_path] : exports) {

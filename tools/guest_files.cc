@@ -5,13 +5,19 @@
 #include <filesystem>
 #include <vector>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 
 namespace gnomon::tools {
+namespace {
 
-absl::StatusOr<std::string> find_guest(absl::string_view name) {
-  namespace fs = std::filesystem;
+namespace fs = std::filesystem;
+
+constexpr absl::string_view kSuffix = ".elf";
+
+/// Where the guests may be that come with the program.
+std::vector<std::string> guest_folders() {
   std::error_code error;
   std::vector<std::string> folders;
   if (const char* chosen = std::getenv("GNOMON_GUESTS"); chosen != nullptr && *chosen != 0) {
@@ -24,19 +30,49 @@ absl::StatusOr<std::string> find_guest(absl::string_view name) {
       folders.push_back((above / "guests").string());
     }
   }
+  return folders;
+}
+
+/// The guests in the first of the folders that has any, in alphabetical order.
+std::vector<std::string> known_guests() {
+  std::vector<std::string> names;
+  for (const std::string& folder : guest_folders()) {
+    std::error_code error;
+    for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+      if (it->path().extension() == fs::path(std::string(kSuffix)))
+        names.push_back(it->path().stem().string());
+    }
+    if (!names.empty()) break;
+  }
+  absl::c_sort(names);
+  return names;
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> find_guest(absl::string_view name) {
+  const std::vector<std::string> folders = guest_folders();
   for (const std::string& folder : folders) {
-    std::string file = absl::StrCat(folder, "/", name, ".elf");
+    std::error_code error;
+    std::string file = absl::StrCat(folder, "/", name, kSuffix);
     if (fs::is_regular_file(file, error)) return file;
   }
-  return absl::NotFoundError(absl::StrCat("no guest '", name, "' in ", absl::StrJoin(folders, " or "),
+  return absl::NotFoundError(absl::StrCat("no guest '", name, "' in ",
+                                          absl::StrJoin(folders, " or "),
                                           "; GNOMON_GUESTS names another folder"));
 }
 
-std::string guest_image(const std::string& word) {
+absl::StatusOr<std::string> guest_image(const std::string& word) {
   std::error_code error;
-  if (word.find('/') != std::string::npos || std::filesystem::exists(word, error)) return word;
-  const auto known = find_guest(word);
-  return known.ok() ? *known : word;  // whoever opens it says what is wrong
+  if (word.find('/') != std::string::npos || fs::exists(word, error)) return word;
+  auto known = find_guest(word);
+  if (known.ok()) return known;
+  const std::vector<std::string> names = known_guests();
+  if (names.empty())
+    return absl::NotFoundError(absl::StrCat(word, ": no such file; ", known.status().message()));
+  return absl::NotFoundError(
+      absl::StrCat(word, ": no such file, and no guest that comes with gnomon; there are ",
+                   absl::StrJoin(names, ", ")));
 }
 
 }  // namespace gnomon::tools

@@ -1,35 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/guest_session.h"
 
+#include <algorithm>
 #include <chrono>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "gnomon/vmm/machine.h"
-#include "tools/guest_files.h"
 
 namespace gnomon::tools {
 namespace {
 
 using vmm::RunEnd;
 
-/// Instructions between two looks at progress; a point of the series each.
+/// Instructions between two looks at progress.
 constexpr uint64_t kSlice = 100'000;
+/// An instruction makes one reference at least, and hardly ever more than so many.
+constexpr uint64_t kReferences = 8;
 
-vmm::MachineOptions machine_options_of(const ReplayPlan& plan, const std::string& backend) {
-  const MachineOptions& m = plan.setup.machine;
-  vmm::MachineOptions o;
-  o.load.image = guest_image(plan.image.file);
-  o.load.command_line = plan.image.append;
-  o.load.modules = plan.image.modules;
-  o.board.disks = plan.image.disks;
-  o.board.memory_bytes = plan.image.memory_bytes;
-  o.board.cpus = m.vcpus;
-  o.backend = backend;
-  o.host_page = m.host_page;
-  o.tlb = m.tlb;
-  o.caches = m.caches;
-  return o;
+/// Instructions to run when so many references are made: fewer and fewer before the limit.
+uint64_t slice_after(uint64_t done, uint64_t limit) {
+  return limit == 0 ? kSlice : std::clamp<uint64_t>((limit - done) / kReferences, 1, kSlice);
 }
 
 /// How a run ended and what was left: the same under every backend.
@@ -38,10 +29,15 @@ std::string fingerprint(vmm::Machine& machine, const RunEnd& end) {
                          machine.instructions(), machine.trace_hash(), machine.memory_hash());
 }
 
-absl::StatusOr<ReplayResult> run_under(const ReplayPlan& plan, const std::string& backend,
-                                       ReplayProgress& progress, SessionResult& session,
-                                       std::string& ended_as) {
-  auto machine = vmm::Machine::create(machine_options_of(plan, backend));
+}  // namespace
+
+absl::StatusOr<BackendRun> run_guest_session(const ReplayPlan& plan, const std::string& backend,
+                                             ReplayProgress& progress) {
+  BackendRun run;
+  SessionResult& session = run.session;
+  vmm::MachineOptions options = *plan.guest;
+  options.backend = backend;
+  auto machine = vmm::Machine::create(options);
   if (!machine.ok()) return machine.status();
   const auto start = std::chrono::steady_clock::now();
   RunEnd end;
@@ -51,7 +47,7 @@ absl::StatusOr<ReplayResult> run_under(const ReplayPlan& plan, const std::string
     return session.references[0] + session.references[1] + session.references[2];
   };
   do {
-    end = (*machine)->run(kSlice);
+    end = (*machine)->run(slice_after(done, plan.setup.limit));
     const uint64_t now = references();
     progress.references.fetch_add(now - done);
     done = now;
@@ -64,42 +60,34 @@ absl::StatusOr<ReplayResult> run_under(const ReplayPlan& plan, const std::string
   r.caches = (*machine)->cache_stats();
   r.has_caches = plan.setup.machine.caches != "none";
   r.cost = price(plan.setup.cost, r.counters, r.has_caches ? &r.caches : nullptr);
-  if (end.reason == RunEnd::Reason::kHostFailed) return absl::ResourceExhaustedError(absl::StrCat(backend, ": ", end.text));
-  if (end.reason == RunEnd::Reason::kRefused) return absl::FailedPreconditionError(absl::StrCat(backend, ": ", end.text));
+  if (end.reason == RunEnd::Reason::kHostFailed) {
+    return absl::ResourceExhaustedError(absl::StrCat(backend, ": ", end.text));
+  }
+  if (end.reason == RunEnd::Reason::kRefused) {
+    return absl::FailedPreconditionError(absl::StrCat(backend, ": ", end.text));
+  }
   if (plan.setup.audit) {
     for (const AuditFinding& f : (*machine)->backend().audit()) {
       r.problems.push_back(absl::StrFormat("invariant %d: %s", f.invariant, f.text));
     }
   }
   TraceSummary summary;
-  summary.name = plan.image.file;
+  summary.name = plan.guest_name;
   summary.info.guest = true;
+  summary.info.format = (*machine)->guest().format;
   summary.info.program = (*machine)->guest().description;
   summary.stats.records = done;
   session.traces = {summary};
-  ended_as = fingerprint(**machine, end);
-  return r;
+  session.machines.push_back(std::move(r));
+  run.backend = backend;
+  run.ended_as = fingerprint(**machine, end);
+  return run;
 }
 
-}  // namespace
-
-absl::StatusOr<SessionResult> run_guest_session(const ReplayPlan& plan,
-                                                absl::Span<const std::string> backends,
-                                                ReplayProgress& progress) {
-  SessionResult session;
-  std::string first;
-  for (const std::string& backend : backends) {
-    std::string ended_as;
-    auto result = run_under(plan, backend, progress, session, ended_as);
-    if (!result.ok()) return result.status();
-    if (session.machines.empty()) first = ended_as;
-    if (ended_as != first) {
-      return absl::InternalError(absl::StrCat(backend, ": the guest did not run as under ", backends.front(), ": ",
-                                              ended_as, "; there: ", first));
-    }
-    session.machines.push_back(*std::move(result));
-  }
-  return session;
+absl::Status check_same_end(const BackendRun& a, const BackendRun& b) {
+  if (a.ended_as == b.ended_as) return absl::OkStatus();
+  return absl::InternalError(absl::StrCat(b.backend, ": the guest did not run as under ", a.backend,
+                                          ": ", b.ended_as, "; there: ", a.ended_as));
 }
 
 }  // namespace gnomon::tools

@@ -34,6 +34,7 @@ int run(std::vector<std::string> words) {
 }  // namespace gnomon::tools
 
 int main(int argc, char** argv) {
+  gnomon::tools::keep_standard_files();
   gnomon::tools::handle_signals();
   const int code =
       gnomon::tools::run(std::vector<std::string>(argv + (argc > 0 ? 1 : 0), argv + argc));

@@ -15,12 +15,11 @@
 #include "tools/chrome_trace.h"
 #include "tools/commands.h"
 #include "tools/export_paths.h"
-#include "tools/html/report_html.h"
-#include "tools/json_text.h"
 #include "tools/output.h"
 #include "tools/replay_jobs.h"
 #include "tools/replay_plan.h"
 #include "tools/replay_report.h"
+#include "tools/run_machine.h"
 #include "tools/units.h"
 
 namespace gnomon::tools {
@@ -43,6 +42,8 @@ absl::Status check_exports(const ReportPlan& report, absl::Span<const ReplayPlan
                                 {"--export-guest", report.guest_trace}};
   for (const ReplayPlan& plan : plans) {
     if (absl::Status s = check_export_paths(exports, plan.setup.traces); !s.ok()) return s;
+    if (plan.guest == nullptr) continue;
+    if (absl::Status s = check_export_paths(exports, files_of(*plan.guest), "read by the guest"); !s.ok()) return s;
   }
   return absl::OkStatus();
 }
@@ -157,7 +158,7 @@ void print_notes(absl::Span<const ReportEntry> entries, bool quiet) {
 
 std::string printed(absl::Span<const ReportEntry> entries, const ReportPlan& report) {
   switch (report.form) {
-    case ReportForm::kJson: return json_text(to_json(entries));
+    case ReportForm::kJson: return to_json(entries);
     case ReportForm::kCsv: return to_csv(entries);
     case ReportForm::kText: break;
   }
@@ -172,9 +173,9 @@ absl::Status export_files(absl::Span<const ReportEntry> entries, Extras& extras)
     return sink->finish();
   };
   const absl::Status all[] = {
-      put(extras.json, [&] { return json_text(to_json(entries)); }),
+      put(extras.json, [&] { return to_json(entries); }),
       put(extras.csv, [&] { return to_csv(entries); }),
-      put(extras.html, [&] { return html_report(nlohmann::json(to_json(entries))); }),
+      put(extras.html, [&] { return to_html(entries); }),
   };
   for (const absl::Status& s : all) {
     if (!s.ok()) return s;
@@ -203,11 +204,12 @@ absl::Status check_inputs(absl::Span<const ReplayPlan> plans) {
 }
 
 absl::StatusOr<int> replay_and_report(Arguments arguments) {
+  const absl::StatusOr<std::vector<SweepAxis>> axes = sweep_axes(arguments);
+  if (!axes.ok()) return axes.status();
+  if (absl::Status s = check_image_options(arguments, *axes); !s.ok()) return s;
   if (absl::Status s = apply_config(arguments); !s.ok()) return s;
   const absl::StatusOr<ReportPlan> report = report_plan(arguments);
   if (!report.ok()) return report.status();
-  const absl::StatusOr<std::vector<SweepAxis>> axes = sweep_axes(arguments);
-  if (!axes.ok()) return axes.status();
   const absl::StatusOr<uint64_t> workers = arguments.count("--jobs");
   if (!workers.ok()) return workers.status();
   if (*workers > 256) return absl::InvalidArgumentError("--jobs: not between 0 and 256");

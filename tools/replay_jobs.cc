@@ -16,14 +16,21 @@
 namespace gnomon::tools {
 namespace {
 
-/// Some backends of one plan, replayed in one reading of its traces.
+/// Some backends of one plan, replayed in one reading of its traces; or one backend under which its guest is run.
 struct Job {
   const ReplayPlan* plan;
   std::vector<std::string> backends;
   ReplayProgress progress;
   bool done = false;
-  absl::StatusOr<SessionResult> result = absl::UnknownError("not run");
+  absl::StatusOr<BackendRun> result = absl::UnknownError("not run");
 };
+
+absl::StatusOr<BackendRun> run_job(Job& job) {
+  if (job.plan->guest != nullptr) return run_guest_session(*job.plan, job.backends.front(), job.progress);
+  absl::StatusOr<SessionResult> result = replay(job.plan->setup, job.backends, &job.progress);
+  if (!result.ok()) return result.status();
+  return BackendRun{*std::move(result), job.backends.front(), ""};
+}
 
 bool reads_once(const ReplayPlan& plan) {
   const std::vector<std::string>& traces = plan.setup.traces;
@@ -34,7 +41,7 @@ class Jobs {
  public:
   explicit Jobs(absl::Span<const ReplayPlan> plans, bool split) {
     for (const ReplayPlan& plan : plans) {
-      if (!split || reads_once(plan)) {
+      if (plan.guest == nullptr && (!split || reads_once(plan))) {
         add(plan, plan.backends);
       } else {
         for (const std::string& backend : plan.backends) add(plan, {backend});
@@ -59,10 +66,12 @@ class Jobs {
     std::vector<SessionResult> results;
     auto job = jobs_.begin();
     for (const ReplayPlan& plan : plans) {
-      SessionResult whole = *std::move(job->result);
+      BackendRun first = *std::move(job->result);
+      SessionResult& whole = first.session;
       for (++job; whole.machines.size() < plan.backends.size(); ++job) {
-        if (absl::Status s = check_rejected(whole, *job->result); !s.ok()) return s;
-        for (ReplayResult& machine : job->result->machines) whole.machines.push_back(std::move(machine));
+        if (absl::Status s = check_same_end(first, *job->result); !s.ok()) return s;
+        if (absl::Status s = check_rejected(whole, job->result->session); !s.ok()) return s;
+        for (ReplayResult& machine : job->result->session.machines) whole.machines.push_back(std::move(machine));
       }
       results.push_back(std::move(whole));
     }
@@ -84,11 +93,8 @@ class Jobs {
         if (next_ < jobs_.size()) job = &jobs_[next_++];
       }
       if (job == nullptr) return;
-      absl::StatusOr<SessionResult> result = absl::CancelledError();
-      if (!failed_.load()) {
-        result = job->plan->image.file.empty() ? replay(job->plan->setup, job->backends, &job->progress)
-                                               : run_guest_session(*job->plan, job->backends, job->progress);
-      }
+      absl::StatusOr<BackendRun> result = absl::CancelledError();
+      if (!failed_.load()) result = run_job(*job);
       if (!result.ok()) {
         failed_.store(true);
         // Those before it go on: theirs is the error to report, if they have one.

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
 #include "gnomon/version.h"
+#include "gnomon/vmm/machine.h"
+#include "tools/html/report_html.h"
+#include "tools/json_text.h"
 #include "tools/replay_report.h"
 #include "tools/report_rows.h"
 
@@ -144,6 +147,18 @@ Json counter_info() {
   return rows;
 }
 
+/// The settings of a plan; of a guest that is run, with what was booted.
+Json options_to_json(const ReplayPlan& plan) {
+  Json options = settings_to_json(plan.setup);
+  if (plan.guest != nullptr) {
+    options["image"] = {{"name", plan.guest_name},
+                        {"append", plan.guest->load.command_line},
+                        {"modules", plan.guest->load.modules},
+                        {"disks", plan.guest->board.disks}};
+  }
+  return options;
+}
+
 Json compare_document(const ReportEntry& e) {
   const SessionResult& r = *e.result;
   Json groups = Json::array();
@@ -155,7 +170,7 @@ Json compare_document(const ReportEntry& e) {
   return {{"schema", "gnomon.compare/2"},
           {"gnomon", text(version())},
           {"traces", traces_to_json(r)},
-          {"options", settings_to_json(e.plan->setup)},
+          {"options", options_to_json(*e.plan)},
           {"references",
            {{"fetch", r.references[static_cast<size_t>(AccessOp::kFetch)]},
             {"load", r.references[static_cast<size_t>(AccessOp::kRead)]},
@@ -170,9 +185,7 @@ Json compare_document(const ReportEntry& e) {
           {"counter_info", counter_info()}};
 }
 
-}  // namespace
-
-Json to_json(absl::Span<const ReportEntry> entries) {
+Json document_of(absl::Span<const ReportEntry> entries) {
   if (entries.size() == 1 && entries.front().point.empty()) return compare_document(entries.front());
   Json keys = Json::array();
   for (const auto& [key, value] : entries.front().point) keys.push_back(key);
@@ -186,6 +199,13 @@ Json to_json(absl::Span<const ReportEntry> entries) {
           {"gnomon", text(version())},
           {"keys", std::move(keys)},
           {"points", std::move(points)}};
+}
+
+}  // namespace
+
+std::string to_json(absl::Span<const ReportEntry> entries) { return json_text(document_of(entries)); }
+std::string to_html(absl::Span<const ReportEntry> entries) {
+  return html_report(nlohmann::json(document_of(entries)));
 }
 
 }  // namespace gnomon::tools

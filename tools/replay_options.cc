@@ -25,7 +25,7 @@ constexpr auto kMachine = std::to_array<OptionSpec>({
     {"--cost", 0, "PRESET", "vtx", "prices of the modelled cycles; `gnomon presets` lists them", false, cost_words},
     {"--price", 0, "KEY=N", "", "one price, over the preset's; `gnomon config show` lists them; may be repeated",
      false, price_words},
-    {"--mem", 0, "SIZE", "4G", "guest memory, 64K to 64G, taken from the host as it is touched"},
+    {"--mem", 0, "SIZE", "4G", "guest memory, 64K to 64G, taken from the host as it is touched; with --guest IMAGE 64M, and 2M to 32G"},
     {"--host-page", 0, "SIZE", "4K", "largest host page behind guest memory: 4K, 2M or 1G", false, page_words},
     {"--vcpus", 0, "N", "1", "processors of the machine, 1 to 64; processes and threads spread over them"},
     {"--guest", 'g', "KEY=VALUE,...", "",

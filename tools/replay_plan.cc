@@ -110,32 +110,6 @@ absl::StatusOr<CostModel> chosen_cost(const Arguments& arguments) {
   return model;
 }
 
-/// What goes with --guest IMAGE, and what does not.
-absl::Status complete_image(const Arguments& arguments, ReplayPlan& plan) {
-  GuestImage& image = plan.image;
-  if (arguments.find("TRACE") == nullptr) return absl::OkStatus();
-  if (image.file.empty()) {
-    for (const absl::string_view option : {"--append", "--module", "--disk"}) {
-      if (arguments.given(option)) return absl::InvalidArgumentError(absl::StrCat(option, ": only with --guest IMAGE"));
-    }
-    return plan.setup.traces.empty() ? absl::InvalidArgumentError("TRACE is missing") : absl::OkStatus();
-  }
-  if (!plan.setup.traces.empty()) {
-    return absl::InvalidArgumentError("a guest's image (--guest) and traces exclude each other");
-  }
-  for (const absl::string_view option : {"--copies", "--slice", "--skip", "--warmup", "--roi", "--each", "--format", "--lenient",
-                                         "--tick", "--export-trace", "--export-guest"}) {
-    if (arguments.given(option)) {
-      return absl::InvalidArgumentError(absl::StrCat(option, ": not with --guest IMAGE"));
-    }
-  }
-  image.append = arguments.text("--append");
-  if (arguments.given("--module")) image.modules = arguments.all("--module");
-  if (arguments.given("--disk")) image.disks = arguments.all("--disk");
-  if (arguments.given("--mem")) image.memory_bytes = plan.setup.machine.guest.memory_bytes;
-  return absl::OkStatus();
-}
-
 }  // namespace
 
 absl::Status check_backend_option(absl::string_view option, const std::string& spec) {
@@ -202,15 +176,15 @@ absl::StatusOr<ReplayPlan> replay_plan(const Arguments& arguments) {
   const absl::StatusOr<PageSize> page = host_page(arguments);
   if (!page.ok()) return page.status();
   machine.host_page = *page;
+  const bool has_image = !images_of(arguments).empty();
   for (const std::string& text : arguments.all("--guest")) {
-    // Beside traces it can only be settings that lack a value.
-    if (!text.empty() && !absl::StrContains(text, '=') && setup.traces.empty() && arguments.find("TRACE") != nullptr) {
-      if (!plan.image.file.empty()) return absl::InvalidArgumentError("--guest: two images");
-      plan.image.file = text;
-      continue;
-    }
+    const bool setting = absl::StrContains(text, '=');
+    if (has_image && !setting) continue;
     const absl::StatusOr<GuestOptions> guest = parse_guest_options(text, machine.guest);
-    if (!guest.ok()) return prefixed("--guest", guest.status());
+    if (!guest.ok()) {
+      const absl::Status s = prefixed("--guest", guest.status());
+      return setting ? s : absl::InvalidArgumentError(absl::StrCat(s.message(), "; an image takes the place of traces"));
+    }
     machine.guest = *guest;
   }
   // A paravirtual guest's large pages need host pages as large, so its kernel maps itself in 4K pages
@@ -247,7 +221,9 @@ absl::StatusOr<ReplayPlan> replay_plan(const Arguments& arguments) {
     if (!format.ok()) return prefixed("--format", format.status());
   }
   setup.mode = arguments.given("--lenient") ? ReadMode::kLenient : ReadMode::kStrict;
-  if (absl::Status s = complete_image(arguments, plan); !s.ok()) return s;
+  if (arguments.find("TRACE") != nullptr) {
+    if (absl::Status s = plan_image(arguments, plan); !s.ok()) return s;
+  }
   setup.audit = arguments.find("--audit") != nullptr && arguments.given("--audit");
   return plan;
 }

@@ -2,6 +2,7 @@
 #ifndef TOOLS_REPLAY_PLAN_H_
 #define TOOLS_REPLAY_PLAN_H_
 
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,24 +13,22 @@
 #include "gnomon/replay/session.h"
 #include "tools/options.h"
 
+namespace gnomon::vmm {
+struct MachineOptions;
+}
+
 // What the options of `replay`, `compare` and `config` ask for.
 
 namespace gnomon::tools {
 
 enum class ReportForm { kText, kJson, kCsv };
 
-/// A guest that is run, in place of traces.
-struct GuestImage {
-  std::string file;  ///< empty: there is none
-  std::string append;
-  std::vector<std::string> modules, disks;
-  uint64_t memory_bytes = 64u << 20;
-};
-
 /// One replay of all backends.
 struct ReplayPlan {
   ReplaySetup setup;
-  GuestImage image;
+  /// A guest that is run in place of traces, under each backend; null: there is none. What it is called.
+  std::shared_ptr<const vmm::MachineOptions> guest;
+  std::string guest_name;
   std::vector<std::string> backends;
 };
 
@@ -63,6 +62,13 @@ absl::Status apply_config(Arguments& arguments);
 /// "guest.KEY" or "price.KEY".
 absl::Status apply_setting(Arguments& arguments, absl::string_view key, const std::string& value);
 
+/// The images that --guest names where no trace is given.
+std::vector<std::string> images_of(const Arguments& arguments);
+/// InvalidArgument: an option or a key of --sweep is given that does not go with --guest IMAGE, which is given as well.
+/// Ask before apply_config: what a file says beside does not matter to an image.
+absl::Status check_image_options(const Arguments& arguments, absl::Span<const SweepAxis> axes);
+/// Completes a plan by the image, if one is named, and its options; InvalidArgument: there is neither image nor trace.
+absl::Status plan_image(const Arguments& arguments, ReplayPlan& plan);
 absl::StatusOr<ReplayPlan> replay_plan(const Arguments& arguments);
 absl::StatusOr<ReportPlan> report_plan(const Arguments& arguments);
 absl::StatusOr<std::vector<SweepAxis>> sweep_axes(const Arguments& arguments);

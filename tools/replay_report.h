@@ -2,8 +2,9 @@
 #ifndef TOOLS_REPLAY_REPORT_H_
 #define TOOLS_REPLAY_REPORT_H_
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/types/span.h"
@@ -29,14 +30,16 @@ std::string to_text(const ReportEntry& entry, bool all_rows);
 /// A line for each point of a sweep.
 std::string sweep_to_text(absl::Span<const ReportEntry> entries);
 /// One document: schema gnomon.compare/2, or gnomon.sweep/1.
-nlohmann::ordered_json to_json(absl::Span<const ReportEntry> entries);
+std::string to_json(absl::Span<const ReportEntry> entries);
+/// The same as a page with plots.
+std::string to_html(absl::Span<const ReportEntry> entries);
 /// A line for each backend and quantity: point,backend,group,name,unit,value.
 std::string to_csv(absl::Span<const ReportEntry> entries);
 
 /// The settings of a plan as JSON: what `config show` prints and --config reads.
 nlohmann::ordered_json settings_to_json(const ReplaySetup& setup);
-/// The settings of the guest's kernel, by the keys of --guest.
-nlohmann::ordered_json guest_to_json(const GuestOptions& guest);
+/// The settings of the guest's kernel, by the keys of --guest, as one gives them there.
+std::vector<std::pair<std::string, std::string>> guest_settings(const GuestOptions& guest);
 
 }  // namespace gnomon::tools
 

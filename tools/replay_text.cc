@@ -22,12 +22,11 @@ constexpr absl::string_view kFootnote =
 /// The settings of the guest's kernel that are not the usual ones.
 std::string describe(const GuestOptions& guest) {
   std::string text;
-  const nlohmann::ordered_json usual = guest_to_json({});
-  const nlohmann::ordered_json settings = guest_to_json(guest);
-  for (const auto& [key, value] : settings.items()) {
-    if (value == usual[key]) continue;
-    absl::StrAppend(&text, text.empty() ? "" : ", ", key, "=",
-                    value.is_string() ? value.get<std::string>() : value.dump());
+  const auto usual = guest_settings({});
+  const auto settings = guest_settings(guest);
+  for (size_t i = 0; i < settings.size(); ++i) {
+    if (settings[i] == usual[i]) continue;
+    absl::StrAppend(&text, text.empty() ? "" : ", ", settings[i].first, "=", settings[i].second);
   }
   return text.empty() ? "4K pages on demand" : text;
 }
@@ -38,7 +37,8 @@ std::string header(const ReportEntry& e) {
   const MachineOptions& m = setup.machine;
   std::string text;
   for (const TraceSummary& trace : r.traces) {
-    absl::StrAppend(&text, text.empty() ? "trace   " : "        ", printable(trace.name));
+    const absl::string_view label = e.plan->guest == nullptr ? "trace   " : "image   ";
+    absl::StrAppend(&text, text.empty() ? label : "        ", printable(trace.name));
     if (setup.copies > 1) absl::StrAppend(&text, ", ", setup.copies, " copies");
     if (!trace.info.program.empty() && trace.info.program != trace.name) {
       absl::StrAppend(&text, ": ", printable(trace.info.program));
@@ -58,8 +58,9 @@ std::string header(const ReportEntry& e) {
   }
   // A whole guest brings its memory and its kernel with it, whatever --mem and --guest say.
   const bool whole_guest = !r.traces.empty() && r.traces.front().info.guest;
+  const bool own_memory = whole_guest && e.plan->guest == nullptr;
   absl::StrAppend(&text, "guest   ",
-                  whole_guest ? (e.plan->image.file.empty() ? "the trace's own" : absl::StrCat("run, ", short_bytes(e.plan->image.memory_bytes), " of memory")) : absl::StrCat(short_bytes(m.guest.memory_bytes), " of memory"),
+                  own_memory ? "the trace's own" : absl::StrCat(short_bytes(m.guest.memory_bytes), " of memory"),
                   ", ", m.vcpus, m.vcpus == 1 ? " processor" : " processors",
                   whole_guest ? "" : absl::StrCat(", ", describe(m.guest)));
   if (r.traces.size() * setup.copies > 1) {

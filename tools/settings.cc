@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "absl/strings/str_cat.h"
+#include <nlohmann/json.hpp>
+
+#include "tools/json_text.h"
 #include "tools/replay_report.h"
 
 namespace gnomon::tools {
@@ -11,8 +13,6 @@ constexpr absl::string_view kThp[] = {"never", "madvise", "always"};  // by Huge
 constexpr absl::string_view kPlacement[] = {"sequential", "random", "fragmented"};  // by FramePlacement
 
 std::string on_off(bool on) { return on ? "on" : "off"; }
-
-}  // namespace
 
 Json guest_to_json(const GuestOptions& guest) {
   return {{"thp", std::string(kThp[static_cast<size_t>(guest.thp)])},
@@ -26,6 +26,15 @@ Json guest_to_json(const GuestOptions& guest) {
           {"max_processes", guest.max_processes},
           {"max_mappings", guest.max_mappings},
           {"seed", guest.seed}};
+}
+
+}  // namespace
+
+std::vector<std::pair<std::string, std::string>> guest_settings(const GuestOptions& guest) {
+  std::vector<std::pair<std::string, std::string>> settings;
+  const Json document = guest_to_json(guest);
+  for (const auto& [key, value] : document.items()) settings.emplace_back(key, setting_text(value));
+  return settings;
 }
 
 Json settings_to_json(const ReplaySetup& setup) {

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/signals.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <cstdlib>
 
 #include "gnomon/traces/trace_writer.h"
@@ -52,6 +54,14 @@ bool handle(int signal, void (*handler)(int), struct sigaction& before) {
 }
 
 }  // namespace
+
+void keep_standard_files() {
+  for (int fd = 0; fd <= 2; ++fd) {
+    if (fcntl(fd, F_GETFD) != -1 || errno != EBADF) continue;
+    // The wrong way round: it can neither be read as standard input nor written as the others. It gets the lowest number.
+    if (open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY) != fd) return;
+  }
+}
 
 void handle_signals() {
   owner = getpid();

@@ -7,6 +7,10 @@
 
 namespace gnomon::tools {
 
+/// Where standard input, output or error is closed, something takes its number that fails as a closed file does: a file that is
+/// opened later would get it, and the guest's console, say, would go there.
+void keep_standard_files();
+
 /// From here on SIGINT, SIGTERM and SIGHUP first remove unfinished files and the progress line, and
 /// then end the program as they would have anyway; the recorder takes them over while it runs.
 /// SIGPIPE makes the write fail, so that everything is put in order; where that was a write of the

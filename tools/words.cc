@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/words.h"
 
-#include <nlohmann/json.hpp>
-
 #include "absl/strings/str_cat.h"
 #include "gnomon/backend.h"
 #include "gnomon/cache/hierarchy.h"
@@ -63,8 +61,7 @@ std::vector<std::string> output_words() {
 
 std::vector<std::string> guest_words() {
   std::vector<std::string> words;
-  const nlohmann::ordered_json settings = guest_to_json({});
-  for (const auto& [key, value] : settings.items()) words.push_back(absl::StrCat(key, "="));
+  for (const auto& [key, value] : guest_settings({})) words.push_back(absl::StrCat(key, "="));
   return words;
 }
 

@@ -56,6 +56,10 @@ TEST(Signals, WhatIsUnfinishedGoes) {
                     " --export-html a --export-json b --export-csv c -m native,shadow"),
        3},
       {absl::StrCat("replay gen:", kEndless, " --export-guest a --export-trace b"), 2},
+      // A guest that goes round for ever (JMP).
+      {absl::StrCat("run -q --format raw ", scratch_file("endless.bin", "\xeb\xfe"),
+                    " --record a --events b"),
+       2},
   };
   for (const auto& [arguments, files] : cases) {
     const Interrupted ended = interrupted(arguments, "INT", files);
