@@ -5,7 +5,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "tests/access/matrix.h"
-#include "tests/access/scale.h"
+#include "tests/access/backends.h"
+#include "tests/support/scale.h"
 
 namespace gnomon::access_test {
 namespace {
@@ -67,7 +68,7 @@ TEST_P(AccessSample, AgreesWithNaive) {
   const auto& [backend, space] = GetParam();
   MatrixOptions options = options_for(space, {backend});
   // Strides are prime, so that every value of every flag comes up.
-  options.stride = scale() == "small" ? 4999 : space.long_mode() ? 379 : 37;
+  options.stride = small_scale() ? 4999 : space.long_mode() ? 379 : 37;
   const auto reports = run_matrix(options);
   if (!reports[0].registered) GTEST_SKIP() << "backend '" << backend << "' is not registered";
   expect_agreement(reports, 0);
@@ -88,7 +89,7 @@ TEST(AccessModels, AgreeWithNaive) {
         Space space = base;
         space.maxphyaddr = maxphyaddr;
         MatrixOptions options = options_for(space, backends_under_test());
-        options.stride = scale() == "small" ? 49'999 : 4999;
+        options.stride = small_scale() ? 49'999 : 4999;
         options.accessed_before_fault = accessed_before_fault;
         options.pdptes_in_memory = maxphyaddr == 52;
         SCOPED_TRACE(name_for_test(space));
@@ -100,12 +101,11 @@ TEST(AccessModels, AgreeWithNaive) {
   }
 }
 
-// Every case. Minutes, not seconds: run with GNOMON_TEST_SCALE=full, or by naming it in --gtest_filter.
+// Every case. Minutes, not seconds: run with GNOMON_TEST_SCALE=full.
 class AccessFull : public testing::TestWithParam<Space> {};
 
 TEST_P(AccessFull, AgreesWithNaive) {
-  const bool named = testing::GTEST_FLAG(filter).find("Full") != std::string::npos;
-  if (scale() != "full" && !named) GTEST_SKIP() << "needs GNOMON_TEST_SCALE=full";
+  if (!full_scale()) GTEST_SKIP() << "needs GNOMON_TEST_SCALE=full";
   std::vector<std::string> backends = {"native", "shadow", "nested"};
   if (std::getenv("GNOMON_ACCESS_BACKENDS") != nullptr) backends = backends_under_test();
   expect_agreement(run_matrix(options_for(GetParam(), backends)), count_cases(GetParam()));

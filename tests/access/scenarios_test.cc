@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/access/machine.h"
-#include "tests/access/scale.h"
+#include "tests/access/backends.h"
 #include "tests/naive/naive_mmu.h"
 
 // Short histories in which a shadow pager that looks at one address at a time goes wrong: tables shared

@@ -4,7 +4,6 @@
 // the tester's own parts. `test_differential --steps N` runs longer (see main.cc).
 
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -15,15 +14,12 @@
 #include "gtest/gtest.h"
 #include "tests/scenario/generator.h"
 #include "tests/scenario/suite.h"
+#include "tests/support/scale.h"
 
 namespace gnomon::scenario {
 namespace {
 
-uint64_t steps_per_spec() {
-  const char* scale = std::getenv("GNOMON_TEST_SCALE");
-  const std::string name = scale == nullptr ? "" : scale;
-  return name == "small" ? 2'000 : name == "full" ? 1'000'000 : 25'000;
-}
+uint64_t steps_per_spec() { return by_scale(2'000, 25'000, 1'000'000); }
 
 std::vector<std::string> specs() { return {all_specs().begin(), all_specs().end()}; }
 

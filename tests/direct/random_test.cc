@@ -7,6 +7,7 @@
 #include "mmu/native/native.h"
 #include "tests/direct/fixture.h"
 #include "tests/scenario/random.h"
+#include "tests/support/scale.h"
 
 // Two machines, one native and one under direct paging, live the same life: each update that direct paging
 // accepts is made on both, and they must agree on every access, on what the guest reads from its tables
@@ -294,11 +295,7 @@ class Twins {
   bool live_ = false;
 };
 
-uint64_t steps() {
-  const char* scale = std::getenv("GNOMON_TEST_SCALE");
-  if (scale == nullptr) return 60'000;
-  return absl::string_view(scale) == "small" ? 4'000 : absl::string_view(scale) == "full" ? 1'000'000 : 60'000;
-}
+uint64_t steps() { return by_scale(4'000, 60'000, 1'000'000); }
 
 class DirectRandom : public ::testing::TestWithParam<int> {};
 

@@ -4,6 +4,7 @@
 
 #include "mmu/vcpu_set.h"
 #include "tests/direct/fixture.h"
+#include "tests/support/scale.h"
 
 // vCPUs walk the tables in place without a lock while one of them rebuilds the tree and the host moves its
 // frames. Every translation must be to the frame that held the page's mark all along.
@@ -64,8 +65,7 @@ TEST_F(DirectTest, ThreadsWalkWhileTablesComeAndGo) {
       }
     });
   }
-  const char* scale = std::getenv("GNOMON_TEST_SCALE");
-  const unsigned rounds = scale != nullptr && absl::string_view(scale) == "small" ? 200 : 2000;
+  const unsigned rounds = by_scale(200, 2000, 2000);
   for (unsigned round = 0; round < rounds || loads < 100; ++round) {
     EXPECT_EQ(write(1 + round % 3, 0, 0), StoreResult::kDone);  // the tree, or part of it, is demoted
     EXPECT_EQ(write(1 + round % 3, 0, entry(2 + round % 3, kP | kW | kU)), StoreResult::kDone);

@@ -6,9 +6,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "gnomon/tlb/presets.h"
-#include "tests/access/scale.h"
 #include "tests/generate/naive_tlb.h"
 #include "tests/generate/stream.h"
+#include "tests/support/scale.h"
 
 namespace gnomon::generate_test {
 namespace {
@@ -132,7 +132,7 @@ constexpr const char* kSpecs[] = {
 class EveryPreset : public testing::TestWithParam<const char*> {};
 
 TEST_P(EveryPreset, AnswersAsTheNaiveTlbOnEveryPattern) {
-  const uint64_t refs = access_test::scale() == "small" ? 3'000 : 40'000;
+  const uint64_t refs = small_scale() ? 3'000 : 40'000;
   const TlbConfig config = find_tlb_preset(GetParam())->tlb();
   for (const TlbStructureConfig& s : config.structures) {
     ASSERT_EQ(s.replacement, Replacement::kLru);

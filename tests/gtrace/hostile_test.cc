@@ -2,10 +2,10 @@
 // Files that nothing damaged: every checksum is right, and what they say is absurd.
 #include <gmock/gmock.h>
 
-#include <cstdlib>
 
 #include "absl/strings/str_cat.h"
 #include "tests/gtrace/support.h"
+#include "tests/support/scale.h"
 #include "traces/gtrace/block_encoder.h"
 #include "traces/gtrace/coding.h"
 #include "traces/gtrace/dictionary.h"
@@ -74,8 +74,7 @@ TEST(GtraceHostile, StreamsThatMakeNoSense) {
   batch.events.resize(memory_of(batch).size() == 400 ? 0 : 400 - memory_of(batch).size());
   const Streams good = streams_of(batch);
   expect_survival(file_of(header_for(packed(good), batch), packed(good)), false);
-  const char* const scale = std::getenv("GNOMON_TEST_SCALE");
-  const size_t step = scale != nullptr && absl::string_view(scale) == "small" ? 5 : 1;
+  const size_t step = by_scale(5, 1, 1);
   for (size_t s = 0; s < kStreamCount; ++s) {
     for (size_t at = 0; at <= good[s].size(); at += step) {
       for (const int change : {-1, 0, 1, 2, 0x7f, 0x80, 0xff}) {

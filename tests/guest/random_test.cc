@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 
 #include "absl/strings/str_format.h"
 #include "tests/guest/program.h"
+#include "tests/support/scale.h"
 
 namespace gnomon::guest_test {
 namespace {
@@ -19,12 +19,10 @@ constexpr auto kFragmented = FramePlacement::kFragmented;
 class GuestRandom : public testing::TestWithParam<Setup> {};
 
 TEST_P(GuestRandom, TablesAreWhatTheModelSays) {
-  const char* scale = std::getenv("GNOMON_TEST_SCALE");
-  const bool small = scale != nullptr && absl::string_view(scale) == "small";
-  const int steps = small ? 200 : 700;
+  const int steps = by_scale(200, 700, 700);
   uint64_t refused = 0;
   GuestStats sum;
-  for (uint64_t seed = 1; seed <= (small ? 1u : 4u); ++seed) {
+  for (uint64_t seed = 1; seed <= by_scale(1u, 4u, 4u); ++seed) {
     SCOPED_TRACE(absl::StrFormat("seed %d", seed));
     RandomProgram program(GetParam(), seed);
     for (int step = 0; step < steps; ++step) {
@@ -40,7 +38,7 @@ TEST_P(GuestRandom, TablesAreWhatTheModelSays) {
     for (const GuestStatInfo& row : guest_stat_table())
       sum[row.id] += program.machine().stat(row.id);
   }
-  if (small) return;
+  if (small_scale()) return;
   // The programs do reach what they are meant to test.
   using S = GuestStat;
   const bool tight = GetParam().kilobytes < (32 << 10);

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <cstdlib>
 #include <random>
 #include <vector>
 
@@ -7,6 +6,7 @@
 #include "gtest/gtest.h"
 #include "tests/p2m_model/model.h"
 #include "tests/p2m_model/program.h"
+#include "tests/support/scale.h"
 
 namespace gnomon {
 namespace {
@@ -43,8 +43,7 @@ TEST(P2mExhaustiveTest, ThreeChangesInOneRegion) {
       default: return m.take_dirty(0, P2mModel::kGuestFrames);
     }
   };
-  const char* const scale = std::getenv("GNOMON_TEST_SCALE");
-  const int step = scale != nullptr && absl::string_view(scale) == "small" ? 7 : 1;
+  const int step = by_scale(7, 1, 1);
   for (int start = 0; start < 4; ++start) {
     for (int sequence = 0; sequence < kOperations * kOperations * kOperations; sequence += step) {
       P2mModel m;

@@ -4,12 +4,13 @@
 #include <gtest/gtest.h>
 
 #include "tests/nested/machine.h"
+#include "tests/support/scale.h"
 
 namespace gnomon::nested_test {
 namespace {
 
 TEST(Lockstep, RandomGuestsSeeWhatTheNativeProcessorShows) {
-  const unsigned guests = scaled(200);
+  const unsigned guests = by_scale(20, 200, 2000);
   for (size_t config = 0; config < Lockstep::kConfigs.size(); ++config) {
     for (unsigned seed = 0; seed < guests; ++seed) {
       Random random(seed);

@@ -17,14 +17,6 @@ namespace gnomon::nested_test {
 
 using scenario::Random;
 
-/// `middle` scaled by GNOMON_TEST_SCALE.
-inline unsigned scaled(unsigned middle) {
-  const char* scale = std::getenv("GNOMON_TEST_SCALE");
-  if (scale == nullptr) return middle;
-  return std::strcmp(scale, "small") == 0 ? middle / 10 + 1
-         : std::strcmp(scale, "full") == 0 ? middle * 10 : middle;
-}
-
 inline constexpr uint64_t kUserPage = pte::kPresent | pte::kWritable | pte::kUser;
 inline constexpr Access kRead{AccessOp::kRead, Privilege::kUser};
 inline constexpr Access kWrite{AccessOp::kWrite, Privilege::kUser};

@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "tests/nested/machine.h"
+#include "tests/support/scale.h"
 
 // The nested tables under changes of the p2m, and their entries.
 
@@ -136,7 +137,7 @@ TEST(Tables, ChangeUnderWalkingProcessors) {
     cpu.gate.in_guest = false;
   };
   std::thread a(drive, std::ref(m.cpu)), b(drive, std::ref(other));
-  const unsigned rounds = scaled(2000);
+  const unsigned rounds = by_scale(200, 2000, 20'000);
   for (unsigned i = 0; i < rounds; ++i) {
     const VmGuard guard(m.p2m.lock());
     switch (i % 4) {

@@ -4,9 +4,9 @@
 #include <iterator>
 
 #include "absl/strings/str_cat.h"
-#include "tests/access/scale.h"
 #include "tests/replay/programs.h"
 #include "tests/replay/support.h"
+#include "tests/support/scale.h"
 
 namespace gnomon::replay_test {
 namespace {
@@ -62,7 +62,7 @@ void expect_references(const SessionResult& result, const TraceBatch& batch) {
 class Generated : public testing::TestWithParam<const char*> {};
 
 TEST_P(Generated, IsTheSameGuestUnderEveryBackend) {
-  const uint64_t refs = access_test::scale() == "small" ? 3'000 : 12'000;
+  const uint64_t refs = small_scale() ? 3'000 : 12'000;
   const std::string spec = absl::StrCat(GetParam(), ",refs=", refs, ",fetches=on");
   const ReplaySetup setup = audited({spec});
   const SessionResult result = replayed(setup, all_backends());
@@ -92,7 +92,7 @@ class Program : public testing::TestWithParam<size_t> {
 };
 
 TEST_P(Program, IsTheSameGuestUnderEveryBackend) {
-  const bool small = access_test::scale() == "small";
+  const bool small = small_scale();
   unsigned turn = static_cast<unsigned>(GetParam());
   for (size_t number = 0; number < std::size(kGuests); ++number) {
     // A short run gives each program two of the guests, and all of them to three programs.
@@ -113,7 +113,7 @@ TEST_P(Program, IsTheSameGuestUnderEveryBackend) {
 TEST_P(Program, IsTheSameGuestOnLargeHostPages) {
   constexpr const char* kOnLargePages[] = {"", "thp=always", "thp=always,pcid=on"};
   for (size_t number = 0; number < std::size(kOnLargePages); ++number) {
-    if (access_test::scale() == "small" && number != GetParam() % std::size(kOnLargePages))
+    if (small_scale() && number != GetParam() % std::size(kOnLargePages))
       continue;
     const char* guest = kOnLargePages[number];
     SCOPED_TRACE(guest);

@@ -7,9 +7,9 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "gnomon/tlb/presets.h"
-#include "tests/access/scale.h"
 #include "tests/replay/naive_tlb.h"
 #include "tests/replay/support.h"
+#include "tests/support/scale.h"
 
 namespace gnomon::replay_test {
 namespace {
@@ -82,7 +82,7 @@ constexpr const char* kSpecs[] = {
 class Preset : public testing::TestWithParam<const char*> {};
 
 TEST_P(Preset, AnswersAsTheIndependentTlbThroughAReplay) {
-  const uint64_t refs = access_test::scale() == "small" ? 5'000 : 30'000;
+  const uint64_t refs = small_scale() ? 5'000 : 30'000;
   for (const char* spec : kSpecs) {
     for (const char* fetches : {"off", "on"}) {
       const std::string whole = absl::StrCat(spec, ",refs=", refs, ",fetches=", fetches);

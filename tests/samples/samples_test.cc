@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstdlib>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -14,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "gnomon/replay/session.h"
 #include "gnomon/traces/gtrace.h"
+#include "tests/support/scale.h"
 
 namespace gnomon {
 namespace {
@@ -26,11 +26,6 @@ std::vector<std::string> samples() {
   }
   std::sort(paths.begin(), paths.end());
   return paths;
-}
-
-bool small_scale() {
-  const char* const scale = std::getenv("GNOMON_TEST_SCALE");
-  return scale != nullptr && absl::string_view(scale) == "small";
 }
 
 uint64_t references_of(const std::string& path) {

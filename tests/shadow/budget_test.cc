@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/shadow/fixture.h"
+#include "tests/support/scale.h"
 
 // Running out of memory for shadow pages is never fatal: least recently used pages go, the guest
 // gets slower, and no answer changes.
@@ -34,7 +35,7 @@ TEST_P(Budget, RightAtEveryBudget) {
     }
     Random random(budget);
     for (const unsigned cpu : {0u, 1u}) m.on(cpu), m.switch_to(spaces[0]);
-    for (unsigned step = 0; step < scaled(1500) && !::testing::Test::HasFailure(); ++step) {
+    for (unsigned step = 0; step < by_scale(188u, 1500u, 12'000u) && !::testing::Test::HasFailure(); ++step) {
       m.on(static_cast<unsigned>(random.below(2)));
       if (random.below(8) == 0) m.switch_to(spaces[random.below(5)]);
       if (random.below(8) == 0) {

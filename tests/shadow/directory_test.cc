@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/shadow/fixture.h"
+#include "tests/support/scale.h"
 
 // The virtual page directory: a guest that reads its tables sees what it wrote, with the flags that
 // real hardware would have set, under both policies and with flags carried over eagerly or lazily.
@@ -169,7 +170,7 @@ TEST(Directory, TablesEndTheSameUnderEveryPolicy) {
     }
     return tables;
   };
-  for (uint64_t seed = 1; seed <= scaled(8); ++seed) {
+  for (uint64_t seed = 1; seed <= by_scale(2u, 8u, 64u); ++seed) {
     const std::vector<uint64_t> want = run("native", seed);
     for (const absl::string_view spec : kPolicies) {
       EXPECT_EQ(run(spec, seed), want) << std::string(spec) << " seed " << seed;

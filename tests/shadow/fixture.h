@@ -54,15 +54,6 @@ inline constexpr uint64_t kTableBytes = 8_MiB;
 inline constexpr uint64_t kDevice = 0xf000'0000;
 inline constexpr uint64_t kDeviceBytes = 4_MiB;
 
-/// `middle` scaled by GNOMON_TEST_SCALE.
-inline unsigned scaled(unsigned middle) {
-  const char* scale = std::getenv("GNOMON_TEST_SCALE");
-  if (scale == nullptr) return middle;
-  return std::strcmp(scale, "small") == 0  ? middle / 8 + 1
-         : std::strcmp(scale, "full") == 0 ? middle * 8
-                                           : middle;
-}
-
 using scenario::Random;
 
 struct Layout {

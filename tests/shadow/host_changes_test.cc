@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/shadow/fixture.h"
+#include "tests/support/scale.h"
 
 // The host moves, takes, protects and gives frames while the guest has them mapped; and devices.
 
@@ -119,7 +120,7 @@ TEST_P(HostChanges, SlotGoesAndComesBack) {
 }
 
 TEST_P(HostChanges, RandomChangesNeverShow) {
-  for (uint64_t seed = 1; seed <= scaled(6); ++seed) {
+  for (uint64_t seed = 1; seed <= by_scale(1u, 6u, 48u); ++seed) {
     Machine m(GetParam(),
               {.ram = {.backing = PageSize::k2M}, .ram_bytes = 8_MiB, .host_bytes = 64_MiB});
     for (uint64_t i = 0; i < 24; ++i) m.map(i << 12, 0x20'0000 + (i << 14), kUser);

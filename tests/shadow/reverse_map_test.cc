@@ -3,6 +3,7 @@
 
 #include "mmu/shadow/pte_list.h"
 #include "tests/shadow/fixture.h"
+#include "tests/support/scale.h"
 
 // The reverse map finds every entry that maps a frame, however many there are and whatever the
 // guest's tables say by now.
@@ -26,7 +27,7 @@ TEST(PteLists, AgreeWithASetUnderRandomChange) {
   PteListPool pool;
   std::vector<PteList> lists(7);
   std::vector<std::set<uint32_t>> model(lists.size());
-  const unsigned steps = scaled(60'000);
+  const unsigned steps = by_scale(7'500u, 60'000u, 480'000u);
   for (unsigned step = 0; step < steps; ++step) {
     const size_t i = random.below(lists.size());
     const PteId pte = PteId::make(static_cast<uint32_t>(1 + random.below(3)),

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/shadow/fixture.h"
+#include "tests/support/scale.h"
 
 // CR0.WP = 0 in the guest over a processor whose WP is always on: the supervisor may write
 // read-only pages.
@@ -110,7 +111,7 @@ TEST(WpOff, TogglesDoNotLeak) {
   for (uint64_t i = 0; i < 6; ++i) m.map(i << 12, 0x5000 + (i << 12), flags[i]);
   Random random(7);
   const Access accesses[] = {kRead, kWrite, kFetch, kKernelRead, kKernelWrite, kKernelFetch};
-  for (unsigned step = 0; step < scaled(4000) && !::testing::Test::HasFailure(); ++step) {
+  for (unsigned step = 0; step < by_scale(501u, 4000u, 32'000u) && !::testing::Test::HasFailure(); ++step) {
     if (random.below(4) == 0) m.set_wp(random.below(2) != 0);
     if (random.below(16) == 0) m.set_cr4(cr4::kSMEP, random.below(2) != 0);
     if (random.below(64) == 0) {

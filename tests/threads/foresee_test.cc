@@ -8,7 +8,6 @@
 #include <array>
 #include <atomic>
 #include <cctype>
-#include <cstdlib>
 #include <memory>
 #include <string>
 #include <thread>
@@ -19,6 +18,7 @@
 #include "gnomon/x86/entry_bits.h"
 #include "gtest/gtest.h"
 #include "tests/scenario/random.h"
+#include "tests/support/scale.h"
 #include "tests/threads/shared_vm.h"
 
 namespace gnomon::threads {
@@ -30,11 +30,7 @@ constexpr Access kUserRead{AccessOp::kRead, Privilege::kUser};
 constexpr unsigned kVcpus = 3;
 constexpr uint64_t kMapped = SharedVm::kPages + SharedVm::kVolatilePages;
 
-unsigned rounds() {
-  const char* scale = std::getenv("GNOMON_TEST_SCALE");
-  const std::string name = scale == nullptr ? "" : scale;
-  return name == "small" ? 150 : name == "full" ? 20'000 : 1'500;
-}
+unsigned rounds() { return by_scale(150, 1'500, 20'000); }
 
 /// A guest processor that knows what it will access. Returns what went wrong, or nothing.
 std::string look_ahead(SharedVm& vm, size_t id) {

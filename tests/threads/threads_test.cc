@@ -7,7 +7,6 @@
 
 #include <atomic>
 #include <barrier>
-#include <cstdlib>
 #include <string>
 #include <thread>
 #include <vector>
@@ -17,6 +16,7 @@
 #include "gtest/gtest.h"
 #include "tests/naive/naive_mmu.h"
 #include "tests/scenario/random.h"
+#include "tests/support/scale.h"
 #include "tests/threads/shared_vm.h"
 
 namespace gnomon::threads {
@@ -28,11 +28,7 @@ constexpr Access kUserRead{AccessOp::kRead, Privilege::kUser};
 constexpr Access kUserWrite{AccessOp::kWrite, Privilege::kUser};
 constexpr unsigned kRounds = 6;
 
-unsigned steps_per_round() {
-  const char* scale = std::getenv("GNOMON_TEST_SCALE");
-  const std::string name = scale == nullptr ? "" : scale;
-  return name == "small" ? 1'000 : name == "full" ? 100'000 : 8'000;
-}
+unsigned steps_per_round() { return by_scale(1'000, 8'000, 100'000); }
 
 /// The first thing that went wrong, from whatever thread.
 class Verdict {

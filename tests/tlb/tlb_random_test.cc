@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <cstdlib>
 #include <iostream>
 
 #include "absl/strings/str_cat.h"
@@ -7,6 +6,7 @@
 #include "gnomon/tlb/tlb.h"
 #include "gtest/gtest.h"
 #include "tests/scenario/random.h"
+#include "tests/support/scale.h"
 #include "tests/tlb/naive_tlb.h"
 
 // Every hit, miss and entry of the engine's TLB against the literal simulation, on random streams
@@ -17,12 +17,6 @@ namespace gnomon {
 namespace {
 
 using scenario::Random;
-
-uint64_t scaled(uint64_t accesses) {
-  const char* value = std::getenv("GNOMON_TEST_SCALE");
-  const absl::string_view scale = value == nullptr ? "" : value;
-  return scale == "small" ? accesses / 20 : scale == "full" ? accesses * 10 : accesses;
-}
 
 PagingRules some_rules(Random& r) {
   Controls c;
@@ -241,7 +235,7 @@ TEST(TlbRandom, EveryPresetUnderEveryPolicyEqualsTheNaiveTlb) {
       }
       for (uint64_t seed = 1; seed <= 4; ++seed) {
         SCOPED_TRACE(absl::StrCat(preset.name, " ", name_of(policy), " seed ", seed));
-        const uint64_t n = scaled(20'000);
+        const uint64_t n = by_scale(1'000, 20'000, 200'000);
         Stream stream(config, seed);
         stream.run(n);
         if (HasFailure()) return;
@@ -284,7 +278,7 @@ TlbConfig random_config(Random& r) {
 
 TEST(TlbRandom, RandomHierarchiesEqualTheNaiveTlb) {
   uint64_t accesses = 0, hits = 0;
-  const uint64_t configs = scaled(800);
+  const uint64_t configs = by_scale(40, 800, 8000);
   for (uint64_t seed = 1; seed <= configs; ++seed) {
     SCOPED_TRACE(absl::StrCat("seed ", seed));
     Random random(seed);

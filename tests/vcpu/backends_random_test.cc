@@ -9,6 +9,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
 #include "gtest/gtest.h"
+#include "tests/support/scale.h"
 #include "tests/vcpu/random_guest.h"
 
 // Whole vCPUs, with TLB and walk caches, over every backend: a guest that invalidates what the
@@ -44,11 +45,7 @@ uint64_t from_environment(const char* name, uint64_t otherwise) {
   const char* value = std::getenv(name);
   return value == nullptr ? otherwise : std::strtoull(value, nullptr, 0);
 }
-unsigned seeds() {
-  const char* value = std::getenv("GNOMON_TEST_SCALE");
-  const absl::string_view scale = value == nullptr ? "" : value;
-  return scale == "small" ? 1 : scale == "full" ? 60 : 6;
-}
+unsigned seeds() { return by_scale(1, 6, 60); }
 
 class VcpuBackends : public ::testing::TestWithParam<absl::string_view> {};
 

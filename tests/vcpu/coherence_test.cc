@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <array>
 #include <atomic>
-#include <cstdlib>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "tests/scenario/random.h"
+#include "tests/support/scale.h"
 #include "tests/vcpu/machine.h"
 
 // A guest that edits its tables and invalidates as the manual demands never notices TLBs or walk
@@ -16,11 +16,6 @@ namespace gnomon::vcpu_test {
 namespace {
 
 using scenario::Random;
-
-bool small_scale() {
-  const char* value = std::getenv("GNOMON_TEST_SCALE");
-  return value != nullptr && absl::string_view(value) == "small";
-}
 
 struct Mode {
   absl::string_view name;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <cstring>
 
 #include "gnomon/x86/guest_walk.h"
 #include "mmu/native/native.h"
 #include "tests/naive/naive_mmu.h"
+#include "tests/support/scale.h"
 
 // Tables of random garbage in a guest of a few frames, where self-references, aliases, holes, MMIO,
 // read-only and ballooned tables are the rule: the processor's walk and the naive model must end alike
@@ -193,9 +193,7 @@ class RandomGuest {
 };
 
 TEST(RandomWalk, NativeAgreesWithNaive) {
-  const char* scale = std::getenv("GNOMON_TEST_SCALE");
-  const absl::string_view name = scale == nullptr ? "" : scale;
-  const uint64_t guests = name == "small" ? 300 : name == "full" ? 30'000 : 3000;
+  const uint64_t guests = by_scale(300, 3000, 30'000);
   uint64_t faults = 0, translated = 0;
   for (uint64_t seed = 1; seed <= guests && !HasFailure(); ++seed) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);

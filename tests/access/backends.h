@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#ifndef TESTS_ACCESS_SCALE_H_
-#define TESTS_ACCESS_SCALE_H_
+#ifndef TESTS_ACCESS_BACKENDS_H_
+#define TESTS_ACCESS_BACKENDS_H_
 
 #include <cstdlib>
 #include <string>
@@ -11,12 +11,6 @@
 #include "absl/strings/string_view.h"
 
 namespace gnomon::access_test {
-
-/// GNOMON_TEST_SCALE: "small", "full", or anything else for the default in between.
-inline absl::string_view scale() {
-  const char* value = std::getenv("GNOMON_TEST_SCALE");
-  return value == nullptr ? "" : value;
-}
 
 /// The backends that must agree with the naive model on every access. `direct` is not among them: it
 /// refuses many of these tables by design. GNOMON_ACCESS_BACKENDS=SPEC;SPEC names others.
@@ -38,4 +32,4 @@ inline std::string test_name(absl::string_view backend) {
 
 }  // namespace gnomon::access_test
 
-#endif  // TESTS_ACCESS_SCALE_H_
+#endif  // TESTS_ACCESS_BACKENDS_H_
