@@ -160,6 +160,10 @@ int report(const Arguments& a, Machine& machine, Debugging& debugging, const Run
       print_message(result.end.text);
     if (!result.by_user && result.end.reason == RunEnd::Reason::kShutdown) {
       std::fputs(machine.registers_text(result.end.cpu).c_str(), stderr);
+      if (!a.given("--mem")) {
+        print_message(absl::StrCat("the guest had ", a.text("--mem"),
+                                   " of memory; kernels that take more for granted need --mem"));
+      }
     }
   }
   if (a.given("--stats")) std::fputs(run_stats(machine, result.seconds).c_str(), stderr);

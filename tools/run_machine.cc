@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/run_machine.h"
 
+#include <unistd.h>
+
 #include <filesystem>
-#include <fstream>
 #include <string>
 #include <vector>
 
@@ -47,14 +48,14 @@ absl::Status check_word(const Arguments& a, absl::string_view option,
 
 /// A Multiboot module has words after its file.
 std::string file_of_module(const std::string& module) {
-  return std::ifstream(module) ? module : module.substr(0, module.find(' '));
+  return access(module.c_str(), F_OK) == 0 ? module : module.substr(0, module.find(' '));
 }
 
 absl::Status check_files(const Arguments& a, absl::string_view option) {
   if (!a.given(option)) return absl::OkStatus();
   for (const std::string& file : a.all(option)) {
     const std::string name = option == "--module" ? file_of_module(file) : file;
-    if (!std::ifstream(name)) {
+    if (access(name.c_str(), R_OK) != 0) {
       return absl::InvalidArgumentError(absl::StrCat(option, ": cannot open ", name));
     }
   }

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -86,6 +87,15 @@ class Backend : public P2mListener {
   /// The guest loads `size` bytes: what it sees, not what the hardware sees. False: no RAM there.
   virtual bool read_physical(VcpuState& cpu, Gpa at, unsigned size, uint64_t& value) = 0;
 
+  /// Does the hardware walk tables that the guest keeps, so that each change of them is checked and
+  /// may be refused? Such a guest must ask for changes (write_physical), and its tables in memory hold
+  /// host addresses.
+  virtual bool validates_tables() const { return false; }
+  /// Where the processor of `cpu`, which is attached, starts its walks, if the backend keeps tables of
+  /// its own in place of the guest's (shadow, vtlb, agile): 64-bit entries, four levels (five if the
+  /// guest has five), made as accesses need them. Hpa(): none yet. Bit 0 set: the guest's own root for
+  /// now (agile). nullopt: it keeps none. For those who explain, while no processor runs.
+  virtual std::optional<Hpa> shadow_root(const VcpuState&) const { return std::nullopt; }
   /// Bytes this backend holds in tables of its own now.
   virtual uint64_t table_bytes() const = 0;
   /// Counters of work done outside any vCPU (p2m changes).

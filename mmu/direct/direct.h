@@ -61,6 +61,7 @@ class DirectMmu final : public Backend {
   void invpcid(VcpuState& cpu, InvpcidType type, uint16_t pcid, Gva va) override;
   StoreResult write_physical(VcpuState& cpu, Gpa at, uint64_t value, unsigned size) override;
   bool read_physical(VcpuState& cpu, Gpa at, unsigned size, uint64_t& value) override;
+  bool validates_tables() const override { return true; }
   uint64_t table_bytes() const override { return 0; }
   const Counters& counters() const override { return revoker_.counters(); }
   void drop_caches() override;

@@ -83,6 +83,7 @@ class ShadowMmu final : public Backend, private DirtySink {
   void invpcid(VcpuState& cpu, InvpcidType type, uint16_t pcid, Gva va) override;
   StoreResult write_physical(VcpuState& cpu, Gpa at, uint64_t value, unsigned size) override;
   bool read_physical(VcpuState& cpu, Gpa at, unsigned size, uint64_t& value) override;
+  std::optional<Hpa> shadow_root(const VcpuState& cpu) const override { return hardware_root(cpu); }
   uint64_t table_bytes() const override {
     const VmGuard guard(p2m_.lock());
     return bytes_now();

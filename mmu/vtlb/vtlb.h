@@ -39,6 +39,7 @@ class VtlbMmu final : public Backend {
   void invpcid(VcpuState& cpu, InvpcidType type, uint16_t pcid, Gva va) override;
   StoreResult write_physical(VcpuState& cpu, Gpa at, uint64_t value, unsigned size) override;
   bool read_physical(VcpuState& cpu, Gpa at, unsigned size, uint64_t& value) override;
+  std::optional<Hpa> shadow_root(const VcpuState& cpu) const override { return hardware_root(cpu); }
   uint64_t table_bytes() const override;
   const Counters& counters() const override { return counters_; }
   void drop_caches() override;

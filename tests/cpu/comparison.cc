@@ -4,13 +4,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 #include <string>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "tests/support/scale.h"
 
 namespace gnomon::vmm {
 namespace {
@@ -155,8 +155,7 @@ Registers random_registers(scenario::Random& random) {
 }
 
 unsigned scaled(unsigned full) {
-  const char* const scale = std::getenv("GNOMON_TEST_SCALE");
-  return scale != nullptr && absl::string_view(scale) == "small" ? std::max(full / 16, 1u) : full;
+  return small_scale() ? std::max(full / 16, 1u) : full;
 }
 
 }  // namespace gnomon::vmm

@@ -212,5 +212,17 @@ TEST(Strings, AWaitingVmmIsServedAfterOneIteration) {
   EXPECT_EQ(m.cpu().gpr[kRcx], 10u);
 }
 
+TEST(Strings, AWaitingVmmDoesNotHideTheTrapOfAStep) {
+  FlatMachine m(CodeKind::kFlat32);
+  m.load(Bytes{0xf3, 0xaa, 0x0f, 0x0b});  // rep stosb
+  m.cpu().gpr[kRcx] = 10;
+  m.cpu().gpr[kRdi] = FlatMachine::kDevice;
+  m.cpu().set_rflags(m.cpu().rflags() | flag::kTF);
+  m.let_device_want_attention();
+  EXPECT_EQ(m.run(100), ExitReason::kTrap);
+  EXPECT_EQ(m.cpu().gpr[kRcx], 9u);
+  EXPECT_TRUE(m.cpu().attention);
+}
+
 }  // namespace
 }  // namespace gnomon::vmm

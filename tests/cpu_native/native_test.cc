@@ -14,6 +14,7 @@
 #include "absl/strings/string_view.h"
 #include "tests/cpu_native/campaign.h"
 #include "tests/cpu_native/values.h"
+#include "tests/support/scale.h"
 
 // Instructions of the interpreter against those of the host's processor: the same code, registers
 // and memory, run by both.
@@ -43,10 +44,7 @@ uint64_t seed() {
 }
 
 uint64_t scaled(uint64_t normal) {
-  const auto scale = environment("GNOMON_TEST_SCALE");
-  if (scale == "full") return normal * 16;
-  if (scale == "small" || kSanitized) return normal / 24;
-  return normal;
+  return kSanitized ? normal / 24 : by_scale(normal / 24, normal, normal * 16);
 }
 
 class Native : public testing::Test {

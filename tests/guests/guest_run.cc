@@ -2,7 +2,6 @@
 #include "tests/guests/guest_run.h"
 
 #include <cctype>
-#include <cstdlib>
 
 #include "absl/strings/str_cat.h"
 
@@ -17,11 +16,6 @@ namespace {
 constexpr uint64_t kMostInstructions = 400'000'000;
 
 }  // namespace
-
-bool small_scale() {
-  const char* const scale = std::getenv("GNOMON_TEST_SCALE");
-  return scale != nullptr && absl::string_view(scale) == "small";
-}
 
 const std::vector<std::string>& backends() {
   static const std::vector<std::string> kAll = {

@@ -12,13 +12,11 @@
 
 #include "absl/strings/string_view.h"
 #include "gnomon/vmm/machine.h"
+#include "tests/support/scale.h"
 
 // The guest programs of tools/guests, from their start to their end.
 
 namespace gnomon::vmm::guests_test {
-
-/// Is it to be a short run (GNOMON_TEST_SCALE)?
-bool small_scale();
 
 /// All ways to virtualize the memory of a guest that knows nothing of it, native first.
 const std::vector<std::string>& backends();

@@ -4,19 +4,15 @@
 // nothing changes but their own memory.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 
 #include "absl/strings/str_cat.h"
 #include "tests/hostile_guest/guest.h"
+#include "tests/support/scale.h"
 
 namespace gnomon::vmm::hostile {
 namespace {
 
-unsigned guests() {
-  const char* const scale = std::getenv("GNOMON_TEST_SCALE");
-  const absl::string_view text = scale == nullptr ? "" : scale;
-  return text == "small" ? 60 : text == "full" ? 10'000 : 400;
-}
+unsigned guests() { return by_scale(60u, 400u, 10'000u); }
 
 class Hostile : public testing::TestWithParam<std::string> {};
 

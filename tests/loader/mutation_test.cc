@@ -3,12 +3,12 @@
 // Good images with some of their bytes changed: each ends in a clear error or in a sound guest.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <string>
 
 #include "tests/guest_images/check_load.h"
 #include "tests/guest_images/images.h"
 #include "tests/scenario/random.h"
+#include "tests/support/scale.h"
 
 namespace gnomon::vmm {
 namespace {
@@ -52,16 +52,11 @@ void mutate(std::vector<uint8_t>& image, Random& random) {
   }
 }
 
-unsigned scaled(unsigned full) {
-  const char* const scale = std::getenv("GNOMON_TEST_SCALE");
-  return scale != nullptr && std::string(scale) == "small" ? full / 10 : full;
-}
-
 class ChangedImages : public testing::TestWithParam<size_t> {};
 
 TEST_P(ChangedImages, EndInAStatusOrASoundGuest) {
   const NamedImage original = good_images()[GetParam()];
-  const unsigned rounds = scaled(2000);
+  const unsigned rounds = by_scale(200u, 2000u, 2000u);
   unsigned loaded = 0;
   for (unsigned seed = 0; seed < rounds; ++seed) {
     Random random((uint64_t{seed} << 8) + GetParam());
@@ -81,7 +76,7 @@ INSTANTIATE_TEST_SUITE_P(All, ChangedImages, testing::Range(size_t{0}, good_imag
 TEST(Loaders, ChangedImagesAsEveryOtherFormat) {
   const auto images = good_images();
   for (const LoaderInfo& loader : loaders()) {
-    for (uint64_t seed = 0; seed < scaled(500); ++seed) {
+    for (uint64_t seed = 0; seed < by_scale(50u, 500u, 500u); ++seed) {
       Random random(seed);
       std::vector<uint8_t> image = random.pick(images).bytes;
       if (random.percent(70)) mutate(image, random);

@@ -21,6 +21,7 @@ FlatMachine::FlatMachine(CodeKind kind, absl::string_view backend)
   slot.lazy = false;
   slot.backing = PageSize::k2M;
   p2m_->add_slot(Gpa(0), kRamBytes, slot).IgnoreError();
+  p2m_->add_mmio(Gpa(kDevice), 4096).IgnoreError();
   backend_ = create_backend(backend, *p2m_).value();
   mmu_ = std::make_unique<Vcpu<Backend>>(*backend_, *p2m_);
   cpu_ = std::make_unique<Cpu>(0, *mmu_, *p2m_, *this, &code_);

@@ -19,7 +19,7 @@ namespace gnomon::vmm {
 /// What code a test runs.
 enum class CodeKind { kReal16, kFlat32, kLong64 };
 
-/// A processor with some RAM and no devices, to run instructions on: 16-bit code in real mode,
+/// A processor with some RAM and a device that ignores what it is told, to run instructions on: 16-bit code in real mode,
 /// 32-bit code in flat segments without paging, or 64-bit code with all of RAM mapped at its own
 /// address (2 MiB pages, tables in the last megabyte).
 class FlatMachine : public DevicePort {
@@ -28,6 +28,7 @@ class FlatMachine : public DevicePort {
   static constexpr uint64_t kCode = 0x10000;   ///< where `load` puts code (real mode: CS = 0x1000)
   static constexpr uint64_t kStack = 0x9000;   ///< initial stack pointer
   static constexpr uint64_t kData = 0x200000;  ///< a place for data (not in real mode)
+  static constexpr uint64_t kDevice = kRamBytes;  ///< a page; mapped without paging only
 
   explicit FlatMachine(CodeKind kind, absl::string_view backend = "native");
 
@@ -39,12 +40,16 @@ class FlatMachine : public DevicePort {
 
   /// Puts code at kCode and RIP there.
   void load(absl::Span<const uint8_t> code);
+  /// From now on each store to the device asks for the VMM's attention.
+  void let_device_want_attention() { device_wants_attention_ = true; }
   /// Runs at most so many instructions; why it stopped.
   ExitReason run(uint64_t instructions);
 
  private:
   uint64_t device_read(Gpa, unsigned) override { return ~uint64_t{0}; }
-  void device_write(Gpa, unsigned, uint64_t) override {}
+  void device_write(Gpa, unsigned, uint64_t) override {
+    if (device_wants_attention_) cpu_->attention = true;
+  }
 
   std::unique_ptr<HostMemory> host_;
   std::unique_ptr<P2m> p2m_;
@@ -53,6 +58,7 @@ class FlatMachine : public DevicePort {
   CodeCache code_;
   std::unique_ptr<Cpu> cpu_;
   std::unique_ptr<Interp> interp_;
+  bool device_wants_attention_ = false;
 };
 
 }  // namespace gnomon::vmm

@@ -6,6 +6,8 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "tests/support/scale.h"
+
 namespace gnomon::vmm::real_guests {
 
 std::string find_file(absl::string_view name) {
@@ -21,11 +23,6 @@ std::string find_file(absl::string_view name) {
   return {};
 }
 
-bool full_scale() {
-  const char* const scale = std::getenv("GNOMON_TEST_SCALE");
-  return scale != nullptr && std::string(scale) == "full";
-}
-
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
 #define GNOMON_SLOW_BUILD
@@ -39,8 +36,7 @@ std::string reason_to_skip() {
 #ifdef GNOMON_SLOW_BUILD
   return "a kernel takes minutes to boot under a sanitizer";
 #else
-  const char* const scale = std::getenv("GNOMON_TEST_SCALE");
-  return scale != nullptr && std::string(scale) == "small" ? "GNOMON_TEST_SCALE is small" : "";
+  return small_scale() ? "GNOMON_TEST_SCALE is small" : "";
 #endif
 }
 

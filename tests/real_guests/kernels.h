@@ -20,9 +20,6 @@ std::string find_file(absl::string_view name);
 /// Why such tests make no sense in this build or at this scale; empty: they do.
 std::string reason_to_skip();
 
-/// GNOMON_TEST_SCALE is `full`.
-bool full_scale();
-
 /// A machine, and what its guest wrote to the serial port.
 struct RealGuest {
   std::string console;

@@ -8,6 +8,7 @@
 
 #include "tests/real_guests/initramfs.h"
 #include "tests/real_guests/kernels.h"
+#include "tests/support/scale.h"
 #include "tests/support/temporary_directory.h"
 
 namespace gnomon::vmm::real_guests {

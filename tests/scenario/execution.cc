@@ -30,7 +30,7 @@ Execution::Execution(Machine& machine, Mirror& mirror, const Program& program,
       stats_(stats),
       mirror_(mirror),
       naive_(mirror.p2m()),
-      direct_(machine.backend().name() == "direct"),
+      direct_(machine.backend().validates_tables()),
       memory_(machine, mirror, /*raw_differs=*/direct_ || absl::StrContains(spec, "flags=lazy")) {
   const std::vector<Gva> pages = pages_of(program);
   for (unsigned i = 0; i < m_.cpus(); ++i) histories_.emplace_back(pages);

@@ -7,11 +7,11 @@
 #include <gtest/gtest.h>
 
 #include <cstdio>
-#include <cstdlib>
 #include <fstream>
 #include <sstream>
 
 #include "absl/strings/str_cat.h"
+#include "tests/support/scale.h"
 #include "tests/support/temporary_directory.h"
 #include "tests/teaching_unix/run_guest.h"
 
@@ -81,10 +81,8 @@ TEST_F(BootDisk, IsTheSameWhateverVirtualizesMemory) {
   const std::string image = disk("all.img", kernel_);
   const Seen native = run_guest(options_for(image, "native"), "", kMost);
   EXPECT_EQ(native.end, RunEnd::Reason::kExit);
-  const char* scale = std::getenv("GNOMON_TEST_SCALE");
-  const bool small = scale != nullptr && absl::string_view(scale) == "small";
   for (const absl::string_view backend : kAllBackends) {
-    if (backend == "native" || (small && backend != "nested")) continue;
+    if (backend == "native" || (small_scale() && backend != "nested")) continue;
     EXPECT_EQ(run_guest(options_for(image, backend), "", kMost), native) << backend;
   }
 }

@@ -2,10 +2,10 @@
 #include <Zydis/Mnemonic.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 
 #include "absl/strings/str_cat.h"
 #include "tests/scenario/random.h"
+#include "tests/support/scale.h"
 #include "tests/trap/machine.h"
 #include "vmm/cpu/decode.h"
 
@@ -152,8 +152,7 @@ void check_sane(const Cpu& cpu) {
 }
 
 TEST(Hostile, InstructionsOnRandomState) {
-  const char* scale = std::getenv("GNOMON_TEST_SCALE");
-  const unsigned rounds = scale != nullptr && absl::string_view(scale) == "small" ? 100 : 1500;
+  const unsigned rounds = by_scale(100u, 1500u, 1500u);
   unsigned done = 0, faults = 0, shutdowns = 0;
   for (const Mode mode : {Mode::kReal, Mode::k32, Mode::k64}) {
     Random random(7 + static_cast<unsigned>(mode));

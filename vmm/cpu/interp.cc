@@ -128,11 +128,14 @@ void Interp::run(Cpu& cpu, uint64_t until) {
       alone = true;
       continue;
     }
-    if (cpu.exit.reason != ExitReason::kNone) return;
-    if (traps && cpu.instructions != before) [[unlikely]] {
+    const bool done = cpu.exit.reason == ExitReason::kNone ||
+                      cpu.exit.reason == ExitReason::kAttention;
+    // The trap comes first; whoever wants attention gets it after the delivery.
+    if (traps && done && cpu.instructions != before) [[unlikely]] {
       cpu.exit.reason = ExitReason::kTrap;
       return;
     }
+    if (cpu.exit.reason != ExitReason::kNone) return;
   }
   cpu.exit.reason = ExitReason::kBudget;
 }

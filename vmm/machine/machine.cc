@@ -142,7 +142,7 @@ absl::Status MachineImpl::start_recording() {
     return absl::InvalidArgumentError("a recording takes at most 3G of guest memory");
   }
   // The recorder reads the guest's tables as they are in memory.
-  if (backend_->name() == "direct") {
+  if (backend_->validates_tables()) {
     return absl::InvalidArgumentError(
         "a recording cannot be made under direct paging, whose tables hold host addresses; take "
         "another backend");

@@ -6,7 +6,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "gnomon/shadow/root.h"
 #include "mmu/shadow/spte.h"
 #include "vmm/cpu/cpu.h"
 #include "vmm/monitor/context.h"
@@ -142,7 +141,7 @@ absl::StatusOr<std::string> shadow_text(MonitorContext& context, absl::string_vi
   Machine& machine = context.machine;
   const absl::string_view backend = machine.backend().name();
   Cpu& cpu = machine.cpu(context.cpu);
-  const std::optional<Hpa> root = shadow_root(machine.backend(), cpu.mmu().state());
+  const std::optional<Hpa> root = machine.backend().shadow_root(cpu.mmu().state());
   if (!root) {
     return absl::FailedPreconditionError(absl::StrCat(
         "the backend ", backend, " keeps no shadow tables: the processor walks the guest's own"));

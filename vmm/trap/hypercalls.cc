@@ -66,8 +66,8 @@ bool read(Cpu& cpu, uint64_t at, absl::Span<uint8_t> to) {
                                               Privilege::kSupervisor));
 }
 
-/// Does the backend validate the guest's tables? Only direct paging ever answers kRefused.
-bool validates_tables(const Cpu& cpu) { return cpu.memory.backend().name() == "direct"; }
+/// Does the backend validate the guest's tables? No other ever answers kRefused.
+bool validates_tables(const Cpu& cpu) { return cpu.memory.backend().validates_tables(); }
 
 /// Does the backend take the tables that CR3 names?
 bool tables_refused(Cpu& cpu) {
