@@ -191,6 +191,13 @@ absl::StatusOr<Translation> Machine::fault(MachineCpu& cpu, const TraceRecord& r
                                            Access how, Translation t) {
   constexpr int kMostFaults = 64;
   for (int i = 0; i < kMostFaults; ++i) {
+    // Of direct paging's answers only this one has no cause: tables that it does not take.
+    if (t.outcome == Outcome::kHostViolation && t.cause == HostCause::kNone &&
+        mmu_->validates_tables()) {
+      return stuck(va, absl::StrFormat("the guest's page tables are refused at level %d, %s; it runs "
+                                       "guests that change tables by hypercalls",
+                                       t.level, to_string(t.gpa)));
+    }
     if (t.outcome != Outcome::kGuestFault || kernel_ == nullptr) return stuck(va, to_string(t));
     absl::Status s = kernel_->fault(cpu.id(), va, how.op(), t);
     if (absl::IsPermissionDenied(s)) s = kernel_->grant(cpu.id(), va, how.op());
