@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Kernels that the system has, or that GNOMON_TEST_KERNEL names (paths separated by colons).
+// Kernels that other people wrote, where they are there.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <filesystem>
 #include <string>
+#include <utility>
+#include <vector>
 
-#include "absl/strings/match.h"
-#include "absl/strings/str_split.h"
+#include "tests/guest_images/kernel_files.h"
 #include "tests/guest_images/ram.h"
 #include "tests/loader/expect.h"
 #include "tests/loader/fake_board.h"
@@ -18,15 +17,8 @@ namespace {
 
 std::vector<std::string> kernels() {
   std::vector<std::string> found;
-  const char* const named = std::getenv("GNOMON_TEST_KERNEL");
-  if (named != nullptr) found = absl::StrSplit(named, ':', absl::SkipEmpty());
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator("/boot", error)) {
-    const std::string name = entry.path().filename();
-    if (absl::StartsWith(name, "vmlinuz-") ||
-        (absl::StartsWith(name, "memtest86+") && absl::EndsWith(name, ".bin"))) {
-      found.push_back(entry.path());
-    }
+  for (const absl::string_view name : {"vmlinuz", "memtest86+x64.bin", "memtest86+ia32.bin"}) {
+    if (std::string path = find_kernel_file(name); !path.empty()) found.push_back(std::move(path));
   }
   return found;
 }
@@ -42,7 +34,7 @@ absl::StatusOr<LoadedGuest> load_file(const std::string& path, absl::string_view
 TEST(RealKernels, LoadByBothEntries) {
   const auto paths = kernels();
   if (paths.empty()) {
-    GTEST_SKIP() << "no /boot/vmlinuz-* or /boot/memtest86+*.bin; GNOMON_TEST_KERNEL is not set";
+    GTEST_SKIP() << "no kernels: run tools/lib/fetch_test_kernels.sh build/test-kernels";
   }
   for (const std::string& path : paths) {
     SCOPED_TRACE(path);
@@ -68,7 +60,7 @@ TEST(RealKernels, LoadByBothEntries) {
 TEST(RealKernels, SayWhenMemoryIsTooSmall) {
   const auto paths = kernels();
   if (paths.empty()) {
-    GTEST_SKIP() << "no /boot/vmlinuz-* or /boot/memtest86+*.bin; GNOMON_TEST_KERNEL is not set";
+    GTEST_SKIP() << "no kernels: run tools/lib/fetch_test_kernels.sh build/test-kernels";
   }
   for (const std::string& path : paths) {
     Ram ram(1_MiB + 64_KiB);

@@ -3,25 +3,9 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <filesystem>
-
 #include "tests/support/scale.h"
 
 namespace gnomon::vmm::real_guests {
-
-std::string find_file(absl::string_view name) {
-  const char* const named = std::getenv("GNOMON_TEST_KERNELS");
-  const std::filesystem::path folders[] = {
-      named != nullptr ? named : "",
-      std::filesystem::path(GNOMON_TEST_SOURCE_DIR) / "build/test-kernels", "/boot"};
-  for (const auto& folder : folders) {
-    std::error_code error;
-    const std::filesystem::path path = folder / std::string(name);
-    if (!folder.empty() && std::filesystem::is_regular_file(path, error)) return path;
-  }
-  return {};
-}
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)

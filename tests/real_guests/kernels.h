@@ -7,15 +7,9 @@
 
 #include "absl/strings/string_view.h"
 #include "gnomon/vmm/machine.h"
-
-// Guests that other people wrote. They are not in the repository: tools/lib/fetch_test_kernels.sh
-// takes them out of Debian's packages.
+#include "tests/guest_images/kernel_files.h"
 
 namespace gnomon::vmm::real_guests {
-
-/// The path of a file in $GNOMON_TEST_KERNELS, in build/test-kernels of the sources, or in /boot;
-/// empty: in none of them.
-std::string find_file(absl::string_view name);
 
 /// Why such tests make no sense in this build or at this scale; empty: they do.
 std::string reason_to_skip();
@@ -38,7 +32,7 @@ std::unique_ptr<RealGuest> start(MachineOptions options);
       GTEST_SKIP() << why;                                                                       \
     }                                                                                            \
     for (const char* const name : {__VA_ARGS__}) {                                               \
-      if (gnomon::vmm::real_guests::find_file(name).empty()) {                                   \
+      if (gnomon::vmm::find_kernel_file(name).empty()) {                                         \
         GTEST_SKIP() << name                                                                     \
                      << " is not there: run tools/lib/fetch_test_kernels.sh build/test-kernels"; \
       }                                                                                          \

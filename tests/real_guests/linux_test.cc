@@ -49,7 +49,7 @@ std::string make_initramfs() {
   for (const char* const folder : {"bin", "dev", "proc"}) root.directory(folder);
   root.character_device("dev/console", 5, 1);
   root.character_device("dev/null", 1, 3);
-  root.program("bin/busybox", file_bytes(find_file("busybox")));
+  root.program("bin/busybox", file_bytes(find_kernel_file("busybox")));
   for (const char* const name : {"awk", "grep", "mount", "poweroff", "seq", "sh", "uname"}) {
     root.link(absl::string_view(std::string("bin/") + name), "busybox");
   }
@@ -69,7 +69,7 @@ LinuxRun boot(const std::string& backend, unsigned cpus = 1) {
   options.backend = backend;
   options.board.cpus = cpus;
   options.board.memory_bytes = 256u << 20;
-  options.load.image = find_file("vmlinuz");
+  options.load.image = find_kernel_file("vmlinuz");
   options.load.command_line = kCommandLine;
   options.load.modules = {initramfs.path()};
   const auto guest = start(options);

@@ -22,7 +22,7 @@ class Memtest {
   Memtest(const char* file, const char* backend, unsigned cpus = 1,
           uint64_t memory_bytes = 16u << 20) {
     MachineOptions options;
-    options.load.image = find_file(file);
+    options.load.image = find_kernel_file(file);
     options.backend = backend;
     options.board.cpus = cpus;
     options.board.memory_bytes = memory_bytes;
