@@ -2,9 +2,11 @@
 #include "tools/console.h"
 
 #include <poll.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <fstream>
 #include <utility>
@@ -20,10 +22,20 @@ constexpr char kEscape = 1;  // Ctrl-A
 constexpr size_t kMostPending = 4096;
 constexpr size_t kMostScript = 64u << 10;
 
+// For a signal handler: how the terminal was, and whether it is not so now.
+struct termios shell_mode;
+std::atomic<bool> changed{false};
+static_assert(std::atomic<bool>::is_always_lock_free);
+
 }  // namespace
 
+void restore_terminal() {
+  // Not TCSADRAIN: where nobody reads what was printed, it waits for ever.
+  if (changed.exchange(false)) tcsetattr(STDIN_FILENO, TCSANOW, &shell_mode);
+}
+
 Console::Console(bool use_input) : open_(use_input) {
-  if (!use_input || isatty(STDIN_FILENO) == 0 || tcgetattr(STDIN_FILENO, &before_) != 0) return;
+  if (!use_input || isatty(STDIN_FILENO) == 0 || tcgetattr(STDIN_FILENO, &shell_mode) != 0) return;
   raw_ = true;
   resume();
 }
@@ -32,28 +44,34 @@ Console::Console(std::string script) : pending(std::move(script)), open_(false),
 
 Console::~Console() { suspend(); }
 
-void Console::suspend() {
-  if (raw_) tcsetattr(STDIN_FILENO, TCSADRAIN, &before_);
-}
+void Console::suspend() { restore_terminal(); }
 
 void Console::resume() {
   if (!raw_) return;
-  struct termios mode = before_;
+  struct termios mode = shell_mode;
   cfmakeraw(&mode);
   mode.c_oflag |= OPOST;  // the guest's line ends are lines here, too
+  changed = true;
   tcsetattr(STDIN_FILENO, TCSADRAIN, &mode);
+}
+
+bool Console::full() const { return !raw_ && pending.size() >= kMostPending; }
+
+// What is typed has commands in it, so it is read even if the guest takes nothing.
+void Console::add(char c) {
+  if (!raw_ || pending.size() < kMostPending) pending += c;
 }
 
 Console::Command Console::take(char c) {
   if (!raw_) {
-    pending += c;
+    add(c);
     return Command::kNone;
   }
   if (!escaped_) {
     if (c == kEscape) {
       escaped_ = true;
     } else {
-      pending += c;
+      add(c);
     }
     return Command::kNone;
   }
@@ -61,7 +79,7 @@ Console::Command Console::take(char c) {
   switch (c) {
     case 'x': return Command::kExit;
     case 'c': return Command::kMonitor;
-    case kEscape: pending += c; break;
+    case kEscape: add(c); break;
     default:
       print_message("Ctrl-A x: end the machine; Ctrl-A c: monitor; Ctrl-A Ctrl-A: send Ctrl-A");
       break;
@@ -70,19 +88,23 @@ Console::Command Console::take(char c) {
 }
 
 Console::Command Console::read(int wait_milliseconds) {
-  if (!open_ || pending.size() >= kMostPending) return Command::kNone;
+  if (!open_ || full()) return Command::kNone;
   struct pollfd input = {STDIN_FILENO, POLLIN, 0};
-  if (poll(&input, 1, wait_milliseconds) <= 0) return Command::kNone;
   std::array<char, 256> bytes;
-  const ssize_t n = ::read(STDIN_FILENO, bytes.data(), bytes.size());
-  if (n < 0 && (errno == EINTR || errno == EAGAIN)) return Command::kNone;
-  if (n <= 0) {
-    open_ = false;
-    return Command::kNone;
-  }
-  for (ssize_t i = 0; i < n; ++i) {
-    const Command command = take(bytes[static_cast<size_t>(i)]);
-    if (command != Command::kNone) return command;
+  // Of a terminal byte by byte: what is typed after a command is for whom it calls up.
+  const size_t most = raw_ ? 1 : bytes.size();
+  for (int wait = wait_milliseconds; poll(&input, 1, wait) > 0; wait = 0) {
+    const ssize_t n = ::read(STDIN_FILENO, bytes.data(), most);
+    if (n < 0 && (errno == EINTR || errno == EAGAIN)) return Command::kNone;
+    if (n <= 0) {
+      open_ = false;
+      return Command::kNone;
+    }
+    for (ssize_t i = 0; i < n; ++i) {
+      const Command command = take(bytes[static_cast<size_t>(i)]);
+      if (command != Command::kNone) return command;
+    }
+    if (!raw_) break;
   }
   return Command::kNone;
 }

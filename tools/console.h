@@ -2,8 +2,6 @@
 #ifndef TOOLS_CONSOLE_H_
 #define TOOLS_CONSOLE_H_
 
-#include <termios.h>
-
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -32,6 +30,8 @@ class Console {
   bool scripted() const { return scripted_; }
   /// May there be more input some time?
   bool open() const { return open_; }
+  /// Is more input left alone until the guest has taken what is pending?
+  bool full() const;
   /// Takes what was typed by now, waiting at most so long for it. What is for the guest goes to
   /// `pending`.
   Command read(int wait_milliseconds);
@@ -45,13 +45,16 @@ class Console {
 
  private:
   Command take(char c);
+  void add(char c);
 
   bool open_;
   bool scripted_ = false;
   bool raw_ = false;
   bool escaped_ = false;
-  struct termios before_ = {};
 };
+
+/// The terminal as it was before a Console took it over, if one has it. For a signal handler.
+void restore_terminal();
 
 /// What a user would type: the bytes of a file of at most 64 KiB.
 absl::StatusOr<std::string> read_script(const std::string& file);

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "gnomon/vmm/machine.h"
+#include "tools/run_report.h"
 
 namespace gnomon::tools {
 namespace {
@@ -76,6 +77,7 @@ absl::StatusOr<BackendRun> run_guest_session(const ReplayPlan& plan, const std::
   summary.info.guest = true;
   summary.info.format = (*machine)->guest().format;
   summary.info.program = (*machine)->guest().description;
+  if (!ended_well(end)) summary.stats.warning = end.text;
   summary.stats.records = done;
   session.traces = {summary};
   session.machines.push_back(std::move(r));

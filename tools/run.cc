@@ -58,7 +58,8 @@ RunEnd run_machine(Machine& machine, Console& console, Debugging& debugging, uin
       ended_by_user = true;
       return end;
     }
-    if (ran) run += slice;
+    // No guest time passes while it waits for the user.
+    if (ran && end.reason != RunEnd::Reason::kHalted) run += slice;
     if (!can_write()) return end;
     const bool waits = end.reason == RunEnd::Reason::kHalted;
     const bool breaks = end.reason == RunEnd::Reason::kBreakpoint && console.terminal();
@@ -76,7 +77,8 @@ RunEnd run_machine(Machine& machine, Console& console, Debugging& debugging, uin
       if (!debugging.converse(console, end, stepped, ended_by_user)) return stepped;
     }
     const size_t taken = console.type_into(machine.board());
-    if (waits && taken == 0 && !console.open() && !debugging.attached()) return end;
+    const bool more = console.open() && !console.full();
+    if (waits && taken == 0 && !more && !debugging.attached()) return end;
   }
 }
 
@@ -161,8 +163,8 @@ int report(const Arguments& a, Machine& machine, Debugging& debugging, const Run
     if (!result.by_user && result.end.reason == RunEnd::Reason::kShutdown) {
       std::fputs(machine.registers_text(result.end.cpu).c_str(), stderr);
       if (!a.given("--mem")) {
-        print_message(absl::StrCat("the guest had ", a.text("--mem"),
-                                   " of memory; kernels that take more for granted need --mem"));
+        print_message(absl::StrCat("if it takes more memory for granted than the ",
+                                   a.text("--mem"), " that it had: --mem"));
       }
     }
   }

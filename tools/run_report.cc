@@ -35,10 +35,12 @@ absl::string_view name_of_end(RunEnd::Reason reason) {
 
 }  // namespace
 
-bool RunResult::good() const {
-  return by_user || (end.reason == RunEnd::Reason::kExit && end.status == 0) ||
+bool ended_well(const RunEnd& end) {
+  return (end.reason == RunEnd::Reason::kExit && end.status == 0) ||
          end.reason == RunEnd::Reason::kLimit || end.reason == RunEnd::Reason::kHalted;
 }
+
+bool RunResult::good() const { return by_user || ended_well(end); }
 
 std::string run_json(Machine& machine, const RunResult& result, absl::string_view console,
                      const std::optional<std::string>& monitor) {

@@ -20,6 +20,9 @@ struct RunResult {
   bool good() const;
 };
 
+/// Did the guest power off with status 0, or wait for ever, or reach the limit?
+bool ended_well(const vmm::RunEnd& end);
+
 /// What `run --json` prints (docs/cli.md). `console`: what the guest wrote; `monitor`: what the
 /// monitor answered.
 std::string run_json(vmm::Machine& machine, const RunResult& result, absl::string_view console,

@@ -9,6 +9,7 @@
 #include <cstdlib>
 
 #include "gnomon/traces/trace_writer.h"
+#include "tools/console.h"
 #include "tools/progress.h"
 
 namespace gnomon::tools {
@@ -34,6 +35,7 @@ void clean_up_and_end(int signal) {
   if (getpid() == owner) {
     remove_unfinished_files();
     erase_progress();
+    restore_terminal();
   }
   end_by(signal);
 }

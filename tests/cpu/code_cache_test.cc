@@ -92,6 +92,25 @@ TEST(CodeCache, AnInstructionAcrossPagesFollowsItsSecondPage) {
   }
 }
 
+// The page after it is the same frame again: its own start holds its last bytes.
+TEST(CodeCache, AnInstructionFromAFrameIntoTheSameFrameFollowsBothParts) {
+  FlatMachine m(CodeKind::kLong64);
+  constexpr uint64_t kLinear = FlatMachine::kRamBytes, kTable = 0x300000, kFrame = 0x400000;
+  const auto entry = [&](uint64_t at, uint64_t value) { std::memcpy(m.ram(at), &value, 8); };
+  entry(FlatMachine::kRamBytes - (1u << 20) + 0x2000 + 8 * (kLinear >> 21), kTable | 7);
+  for (const uint64_t page : {0, 1}) entry(kTable + 8 * page, kFrame | 7);
+  const uint8_t code[] = {0xb8, 0x11};  // mov eax, 11: three bytes of it at the frame's start
+  std::memcpy(m.ram(kFrame + 0xffe), code, sizeof code);
+  const uint8_t rest[] = {0, 0, 0, 0x0f, 0x0b};
+  std::memcpy(m.ram(kFrame), rest, sizeof rest);
+  for (const uint64_t value : {0x11, 0x2211, 0x3311}) {
+    ASSERT_TRUE(m.cpu().memory.store<uint8_t>(kFrame, static_cast<uint8_t>(value >> 8)));
+    m.cpu().rip = kLinear + 0xffe;
+    EXPECT_EQ(m.run(10), ExitReason::kFault);
+    EXPECT_EQ(m.cpu().gpr[kRax], value);
+  }
+}
+
 // rep stosb, of which F3 is the last byte of a page: it overwrites its second byte, and becomes
 // `pause`.
 TEST(CodeCache, ARepeatedInstructionAcrossPagesThatOverwritesItselfEnds) {

@@ -159,6 +159,7 @@ class RefusingBackend final : public Backend {
     std::memcpy(&value, host(at), size);
     return true;
   }
+  bool validates_tables() const override { return true; }
   uint64_t table_bytes() const override { return 0; }
   const Counters& counters() const override { return counters_; }
   void drop_caches() override {}

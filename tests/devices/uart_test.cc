@@ -171,6 +171,26 @@ TEST_F(UartTest, LoopbackReceivesWhatItSends) {
   EXPECT_FALSE(line);
 }
 
+// A loop that draws something between its looks for a key.
+TEST_F(UartTest, AGuestThatAlsoSendsIsHeardSomeTime) {
+  unsigned rounds = 0;
+  for (; uart.receive("k") == 0 && rounds < (2u << 20); ++rounds) {
+    in(5);
+    out(0, '.');
+  }
+  EXPECT_GT(rounds, 1000u);
+  EXPECT_EQ(rounds, 1u << 20);
+}
+
+TEST_F(UartTest, WhoSetsThePortUpIsNotTheOneWhoPolledItBefore) {
+  for (int i = 0; i < 16; ++i) in(5);
+  EXPECT_EQ(uart.receive("b"), 1u);
+  out(2, 0x07);
+  EXPECT_EQ(uart.receive("kernel"), 0u);
+  out(1, 0x01);
+  EXPECT_EQ(uart.receive("kernel"), 6u);
+}
+
 TEST_F(UartTest, LineStatusComesFirst) {
   out(4, 0x10);
   out(1, 0x0f);

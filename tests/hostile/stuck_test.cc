@@ -23,6 +23,14 @@ struct Outcome {
   uint64_t ns = 0;
   uint64_t instructions = 0;
   std::string registers;
+  std::vector<ExitCount> exit_counts;
+
+  uint64_t exits(absl::string_view name) const {
+    for (const ExitCount& e : exit_counts) {
+      if (e.name == name) return e.count;
+    }
+    return 0;
+  }
 };
 Outcome run(const std::vector<uint8_t>& code, const std::string& board = "pc") {
   const test_support::TemporaryFile file(sector(code));
@@ -39,6 +47,7 @@ Outcome run(const std::vector<uint8_t>& code, const std::string& board = "pc") {
   out.ns = (*machine)->clock().now();
   out.instructions = (*machine)->instructions();
   out.registers = (*machine)->registers_text(0);
+  out.exit_counts = (*machine)->exit_counts();
   return out;
 }
 
@@ -52,19 +61,25 @@ TEST(Stuck, ALoopThatNeverEnds) {
 }
 
 TEST(Stuck, AHandlerThatFaultsAtItsFirstInstruction) {
-  // movw $handler, 4 * 6; movw $0, 4 * 6 + 2; handler: ud2
+  // mov $0x1000, %ax; mov %ax, %ss; movw $handler, 4 * 6; movw $0, 4 * 6 + 2; handler: ud2
   const Outcome o =
-      run({0xc7, 0x06, 0x18, 0x00, 0x0c, 0x7c, 0xc7, 0x06, 0x1a, 0x00, 0x00, 0x00, 0x0f, 0x0b});
+      run({0xb8, 0x00, 0x10, 0x8e, 0xd0, 0xc7, 0x06, 0x18, 0x00, 0x11, 0x7c, 0xc7, 0x06, 0x1a,
+           0x00, 0x00, 0x00, 0x0f, 0x0b});
   EXPECT_EQ(o.end.reason, RunEnd::Reason::kLimit) << o.end.text;
   EXPECT_EQ(o.ns, kTime);
+  EXPECT_NE(o.registers.find("rip 0000000000007c11"), std::string::npos) << o.registers;
+  EXPECT_GT(o.exits("fault"), kInstructions - 1000);
 }
 
 TEST(Stuck, AHandlerThatInterruptsItself) {
   // int3 whose handler is the int3: nothing but events, each of them an instruction.
   const Outcome o =
-      run({0xc7, 0x06, 0x0c, 0x00, 0x0c, 0x7c, 0xc7, 0x06, 0x0e, 0x00, 0x00, 0x00, 0xcc});
+      run({0xb8, 0x00, 0x10, 0x8e, 0xd0, 0xc7, 0x06, 0x0c, 0x00, 0x11, 0x7c, 0xc7, 0x06, 0x0e,
+           0x00, 0x00, 0x00, 0xcc});
   EXPECT_EQ(o.end.reason, RunEnd::Reason::kLimit) << o.end.text;
   EXPECT_EQ(o.ns, kTime);
+  EXPECT_NE(o.registers.find("rip 0000000000007c11"), std::string::npos) << o.registers;
+  EXPECT_GT(o.exits("software_interrupt"), kInstructions - 1000);
 }
 
 TEST(Stuck, AProcessorThatStopsItself) {
@@ -82,6 +97,7 @@ TEST(Stuck, AProcessorThatStopsItself) {
       0,    0,    0,    0,    0,    0,    0,    0,    0xff, 0xff,
       0,    0,    0,    0x93, 0xcf, 0,
   });
+  EXPECT_EQ(o.end.reason, RunEnd::Reason::kHalted) << o.end.text;
   EXPECT_EQ(o.registers.find("rax 0000000000000000"), 0u) << o.registers;
   EXPECT_NE(o.registers.find("waits for start-up"), std::string::npos) << o.registers;
   EXPECT_LT(o.instructions, 20u);

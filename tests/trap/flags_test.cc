@@ -192,5 +192,13 @@ TEST(Flags, WhatHoldsOffInterrupts) {
   EXPECT_FALSE(m.cpu().state.interrupt_shadow) << "a load that faults";
 }
 
+// Behind offset FFFFH of 16-bit code is 10000H, for what the VMM executes as for the rest.
+TEST(Flags, RealModeDoesNotWrapBehindAnInstructionOfTheVmm) {
+  TrapMachine m(Mode::kReal);
+  m.cpu().rip = 0xffff;
+  EXPECT_EQ(m.emulate_bytes({0xfa}), "done");
+  EXPECT_EQ(m.cpu().rip, 0x10000u);
+}
+
 }  // namespace
 }  // namespace gnomon::vmm

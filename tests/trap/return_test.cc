@@ -277,12 +277,10 @@ TEST(FarTransfer, GatesAndTasksAreRefused) {
   }
 }
 
-// From real mode to protected, compatibility and 64-bit mode, and what a boot loader does on the
-// way.
+// In real mode, and from 64-bit mode to compatibility mode.
 TEST(FarTransfer, BetweenModes) {
-  TrapMachine m(Mode::k32);
   TrapMachine real(Mode::kReal);
-  // jmp 0x1234:0x0056; retf
+  // jmp 0x1234:0x0056
   EXPECT_EQ(real.emulate_bytes({0xea, 0x56, 0x00, 0x34, 0x12}), "done");
   EXPECT_EQ(real.cpu().rip, 0x56u);
   EXPECT_EQ(real.cpu().bases[kCs], 0x12340u);

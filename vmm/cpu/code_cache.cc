@@ -2,6 +2,7 @@
 #include "vmm/cpu/code_cache.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "vmm/cpu/chain.h"
@@ -55,16 +56,26 @@ const uint8_t* fetch_rest(Cpu& cpu, uint64_t linear, uint8_t mode) {
   return rest;
 }
 
-// The bytes of a block in one page; none: it has none there (any more).
+// The bytes of a block in one page, which may be both of its pages. None: it has none there (any
+// more).
 struct Part {
   unsigned offset = 0, bytes = 0;
 };
-Part part_in(const Block& b, const uint8_t* page) {
+std::array<Part, 2> parts_in(const Block& b, const uint8_t* page) {
   const unsigned offset = offset_in_page(b.host);
   const unsigned here = std::min<unsigned>(b.bytes, kPageBytes - offset);
-  if (page == page_of(b.host)) return {offset, here};
-  if (page == b.rest) return {0, b.bytes - here};
-  return {};
+  std::array<Part, 2> parts;
+  if (page == page_of(b.host)) parts[0] = {offset, here};
+  if (page == b.rest) parts[1] = {0, b.bytes - here};
+  return parts;
+}
+
+uint64_t chunks_of(const std::array<Part, 2>& parts) {
+  uint64_t chunks = 0;
+  for (const Part& p : parts) {
+    if (p.bytes != 0) chunks |= chunk_bits(p.offset, p.bytes);
+  }
+  return chunks;
 }
 
 void relocate(Op& op, unsigned offset, unsigned number) {
@@ -117,8 +128,7 @@ void CodeCache::note(Block* block, const uint8_t* page) {
   const bool noted =
       block->crosses() && std::find(p.blocks.begin(), p.blocks.end(), block) != p.blocks.end();
   if (!noted) p.blocks.push_back(block);
-  const Part part = part_in(*block, page);
-  p.chunks |= chunk_bits(part.offset, part.bytes);
+  p.chunks |= chunks_of(parts_in(*block, page));
 }
 
 void CodeCache::code_written(const uint8_t* host, unsigned size) {
@@ -130,14 +140,18 @@ void CodeCache::code_written(const uint8_t* host, unsigned size) {
   if ((page.chunks & chunk_bits(offset, size)) == 0) return;
   uint64_t left = 0;
   std::erase_if(page.blocks, [&](Block* b) {
-    const Part part = part_in(*b, at);
-    if (b->stale || part.bytes == 0) return true;
-    if (part.offset + part.bytes <= offset || offset + size <= part.offset) {
-      left |= chunk_bits(part.offset, part.bytes);
-      return false;
+    const std::array<Part, 2> parts = parts_in(*b, at);
+    const uint64_t chunks = chunks_of(parts);
+    if (b->stale || chunks == 0) return true;
+    const bool written = std::any_of(parts.begin(), parts.end(), [&](const Part& p) {
+      return p.bytes != 0 && offset < p.offset + p.bytes && p.offset < offset + size;
+    });
+    if (written) {
+      retire(*b);
+    } else {
+      left |= chunks;
     }
-    retire(*b);
-    return true;
+    return written;
   });
   page.chunks = left;
 }
@@ -165,7 +179,8 @@ Block* CodeCache::find(Cpu& cpu, uint8_t mode) {
   Block* const b = found->second;
   if (!b->crosses()) return b;
   const uint8_t* const rest = fetch_rest(cpu, linear, mode);
-  if (rest == nullptr || rest == b->rest) return rest == nullptr ? nullptr : b;
+  if (rest == nullptr) return nullptr;
+  if (rest == b->rest) return b;
   return make_crossing(cpu, host, mode);
 }
 

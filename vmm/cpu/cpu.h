@@ -100,6 +100,9 @@ class Cpu {
   bool protected_mode() const { return (controls().cr0 & 1) != 0; }
   bool long_mode() const { return (controls().efer & efer::kLMA) != 0; }  ///< 64-bit or compatibility mode
   bool code64() const { return (mode & code_mode::kBits) == code_mode::k64; }
+  /// The bits of RIP. Branches of 16-bit code cut their targets to 16 bits, but what follows offset
+  /// FFFFH is 10000H, there too.
+  uint64_t ip_mask() const { return code64() ? ~uint64_t{0} : 0xffff'ffff; }
   bool v8086() const { return (state.rflags & flag::kVM) != 0; }
   bool real_mode() const { return !protected_mode(); }
 

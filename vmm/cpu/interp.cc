@@ -98,9 +98,7 @@ void Interp::run(Cpu& cpu, uint64_t until) {
   const bool single = traps || memory.exact() || !breakpoints_.empty();
   const bool links = !single && mode_links(cpu.mode);
   bool alone = single;
-  // Branches of 16-bit code cut their targets to 16 bits, but what follows offset FFFFH is 10000H,
-  // there too.
-  const uint64_t ip_mask = cpu.code64() ? ~uint64_t{0} : 0xffff'ffff;
+  const uint64_t ip_mask = cpu.ip_mask();
   cpu.rip &= ip_mask;
   while (cpu.instructions < until) {
     if (!breakpoints_.empty() && at_breakpoint(cpu)) [[unlikely]]

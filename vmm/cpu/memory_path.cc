@@ -226,7 +226,7 @@ bool MemoryPath::probe_store(uint64_t linear, unsigned size, Privilege by) {
   return probe(linear, size, by, refusable);
 }
 
-// `refusable`: some bytes are in a frame whose stores the backend makes, or refuses.
+// `refusable`: some bytes are in a frame whose stores the backend may refuse.
 bool MemoryPath::probe(uint64_t linear, unsigned size, Privilege by, bool& refusable) {
   linear = wrap(linear);
   if (leaves_canonical(linear, size)) return false;
@@ -236,7 +236,7 @@ bool MemoryPath::probe(uint64_t linear, unsigned size, Privilege by, bool& refus
     const unsigned here = bytes_in_page(at, size - done);
     const Translation t = translate(at, here, how);
     if (t.outcome == Outcome::kGuestFault) return failed(t, at);
-    refusable |= t.ok() && t.trapped;
+    refusable |= t.ok() && t.trapped && mmu_.backend().validates_tables();
     done += here;
   }
   return true;
@@ -245,7 +245,8 @@ bool MemoryPath::probe(uint64_t linear, unsigned size, Privilege by, bool& refus
 bool MemoryPath::store_piece(uint64_t linear, unsigned size, uint64_t value, Privilege by) {
   Tables& tables = tables_of(by == Privilege::kUser);
   Entry& watched = tables.code_write[index(linear)];
-  if (watched.tag == tag(linear)) {
+  // Implicit accesses share the tables of explicit ones, but not what EFLAGS.AC allows these.
+  if (watched.tag == tag(linear) && by != Privilege::kImplicit) {
     uint8_t* to = host(watched, linear);
     code_->code_written(to, size);
     std::memcpy(to, &value, size);

@@ -19,6 +19,8 @@ constexpr uint8_t kLsrData = 1, kLsrOverrun = 2, kLsrHoldingEmpty = 0x20, kLsrEm
 constexpr uint8_t kMsrCts = 0x10, kMsrDsr = 0x20, kMsrRing = 0x40, kMsrCarrier = 0x80;
 
 constexpr unsigned kLooksOfAListener = 16;
+// One that also sends between its looks, more than while any kernel starts.
+constexpr unsigned kLooksOfAnyGuest = 1u << 20;
 
 constexpr size_t kTriggers[] = {1, 4, 8, 14};
 
@@ -32,7 +34,7 @@ void Uart::reset() {
   interrupt_enable_ = fifo_control_ = line_control_ = modem_control_ = 0;
   modem_deltas_ = scratch_ = 0;
   overrun_ = holding_empty_ = polled_ = false;
-  looks_ = 0;
+  looks_ = all_looks_ = 0;
   update();
 }
 
@@ -103,7 +105,7 @@ uint8_t Uart::read_port(uint16_t port) {
     case kLcr: return line_control_;
     case kMcr: return modem_control_;
     case kLsr:
-      if (!polled_) polled_ = ++looks_ == kLooksOfAListener;
+      if (!polled_) polled_ = ++looks_ == kLooksOfAListener || ++all_looks_ == kLooksOfAnyGuest;
       value = line_status();
       overrun_ = false;
       break;
@@ -134,7 +136,12 @@ void Uart::transmit(uint8_t value) {
 
 void Uart::set_fifo_control(uint8_t value) {
   const bool toggled = ((fifo_control_ ^ value) & kFcrEnable) != 0;
-  if (toggled || (value & kFcrClearReceiver) != 0) received_.clear();
+  if (toggled || (value & kFcrClearReceiver) != 0) {
+    received_.clear();
+    // Somebody sets the port up: whether he listens is to be seen.
+    polled_ = false;
+    looks_ = all_looks_ = 0;
+  }
   // The other bits can only be programmed while the FIFOs are enabled.
   fifo_control_ = (value & kFcrEnable) != 0 ? value & 0xc9 : 0;
 }

@@ -54,7 +54,8 @@ class Uart : public PortDevice {
   uint8_t modem_control_ = 0;
   uint8_t modem_deltas_ = 0;
   uint8_t scratch_ = 0;
-  unsigned looks_ = 0;   // reads of the line status since the last byte that was sent
+  unsigned looks_ = 0;      // reads of the line status since the last byte that was sent
+  unsigned all_looks_ = 0;  // and those of before
   bool polled_ = false;  // the guest looks for what is received
   bool overrun_ = false;
   bool holding_empty_ = false;  // "transmitter holding register empty" is to be reported

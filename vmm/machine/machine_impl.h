@@ -78,7 +78,7 @@ class MachineImpl final : public Machine, private DevicePort, private TrapEnviro
     std::unique_ptr<Interp> interp;
     uint64_t progress = 0;  // instructions at the last exit
     unsigned stuck = 0;     // exits since the last one before which something was executed
-    bool init = false;      // it has told itself to stop, by a store that is still being executed
+    bool init = false;      // it has told itself to stop; it goes on to its next branch or exit
   };
 
   // DevicePort: device memory.

@@ -143,7 +143,7 @@ bool has_needs(Cpu& cpu, uint8_t needs) {
 Emulated emulate(Cpu& cpu, const Op& op, TrapEnvironment& environment, const TrapPolicy& policy) {
   const Row& row = row_of(op);
   ++cpu.exits[row.counted];
-  Instruction in{cpu, op, environment, policy, (cpu.rip + op.length) & ip_mask(cpu)};
+  Instruction in{cpu, op, environment, policy, (cpu.rip + op.length) & cpu.ip_mask()};
   in.steps = (cpu.state.rflags & flag::kTF) != 0;
   const bool shadow = cpu.state.interrupt_shadow;
   cpu.state.interrupt_shadow = false;

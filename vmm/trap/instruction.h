@@ -44,14 +44,6 @@ inline bool memory_failed(Cpu& cpu, bool stack = false) {
   return false;
 }
 
-/// The bits of RIP that the code segment has.
-inline uint64_t ip_mask(const Cpu& cpu) {
-  switch (cpu.mode & code_mode::kBits) {
-    case code_mode::k64: return ~uint64_t{0};
-    case code_mode::k32: return 0xffff'ffff;
-    default: return 0xffff;
-  }
-}
 inline uint64_t size_mask(unsigned bytes) {
   return bytes == 8 ? ~uint64_t{0} : (uint64_t{1} << 8 * bytes) - 1;
 }

@@ -6,8 +6,8 @@
 
 #include <stdint.h>
 
-/// Ends the machine through the debug-exit port 0xf4: the VMM exits with (status << 1) | 1. On a
-/// machine without that device the processor stops.
+/// Ends the machine through the debug-exit port 0xf4 with this status (QEMU's is (status << 1) | 1).
+/// On a machine without that device the processor stops.
 _Noreturn void machine_exit(unsigned status);
 
 enum { kIrqBase = 32, kIrqTimer = kIrqBase + 0, kIrqSpurious = kIrqBase + 7 };
