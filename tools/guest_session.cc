@@ -77,7 +77,7 @@ absl::StatusOr<BackendRun> run_guest_session(const ReplayPlan& plan, const std::
   summary.info.guest = true;
   summary.info.format = (*machine)->guest().format;
   summary.info.program = (*machine)->guest().description;
-  if (!ended_well(end)) summary.stats.warning = end.text;
+  if (!ended_well(end)) summary.stats.warning = absl::StrCat("the guest ended badly: ", end.text);
   summary.stats.records = done;
   session.traces = {summary};
   session.machines.push_back(std::move(r));

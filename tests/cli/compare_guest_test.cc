@@ -44,6 +44,12 @@ TEST(CompareGuest, JsonSaysWhatWasBooted) {
   }
 }
 
+TEST(CompareGuest, AGuestThatEndedBadlyIsNamed) {
+  const Finished f = run("gnomon compare --guest triple -m native,shadow");
+  EXPECT_EQ(f.status, 0);
+  EXPECT_THAT(f.err, HasSubstr("triple: the guest ended badly: triple fault of processor 0 at 0x"));
+}
+
 TEST(CompareGuest, TheNumberOfJobsChangesNothing) {
   // pv64 asks which backend it has, and does something else under direct paging.
   for (const char* jobs : {"1", "2", "3"}) {

@@ -238,5 +238,13 @@ TEST(Demo, TheGuestGoesWrongOnlyUnderNaiveTrapAndEmulate) {
   }
 }
 
+// More than the console reads ahead, for a guest that takes nothing.
+TEST(Run, InputThatNobodyTakesDoesNotHoldUpTheEnd) {
+  const Finished f =
+      run("printf '\\372\\364' > halt.bin; head -c 5000 /dev/zero |"
+          " gnomon run halt.bin --format raw --board minimal -q");
+  EXPECT_EQ(f.status, 0) << f.err;
+}
+
 }  // namespace
 }  // namespace gnomon::cli_test
