@@ -33,7 +33,8 @@ std::optional<std::string> read_line() {
     const ssize_t n = read(STDIN_FILENO, &c, 1);
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0) return line.empty() ? std::nullopt : std::optional(line);
-    if (c == '\n') return line;
+    // A return that was typed before the terminal gave lines is none yet.
+    if (c == '\n' || c == '\r') return line;
     line += c;
   }
 }
