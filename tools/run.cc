@@ -267,7 +267,7 @@ constexpr OptionSpec kRunOptions[] = {
 constexpr Example kRunExamples[] = {
     {"gnomon run kernel.elf", "a kernel under shadow paging; Ctrl-A x ends it"},
     {"gnomon run disk.img --cpus 2 --mmu nested", "a disk with a boot sector, two processors, EPT"},
-    {"gnomon run boot.img --disk root.img --input commands.txt --limit 2e9",
+    {"gnomon run boot.img --disk root.img --input commands.txt --limit 2G",
      "two disks, and commands typed as if by a user: every run is the same"},
     {"gnomon run vmlinuz --module initrd.gz --append console=ttyS0 --mem 256M", "Linux"},
 };
