@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <vector>
 
 #include "tests/native_cpu/flat_machine.h"
@@ -90,6 +91,25 @@ TEST(Decode, LockIsForStoresToMemoryAlone) {
   for (const auto& code : codes) {
     EXPECT_EQ(unsigned{fault_of(CodeKind::kLong64, code).vector}, unsigned{kInvalidOpcode})
         << unsigned{code[1]};
+  }
+}
+
+// However many of its bytes are in the next page.
+TEST(Decode, ItsLengthComesBeforeALockThatItMustNotHave) {
+  std::vector<uint8_t> code(11, 0xf0);
+  code.insert(code.end(), {0xb8, 1, 2, 3, 4});  // mov eax, imm32: 16 bytes
+  for (unsigned here = 1; here <= 16; ++here) {
+    for (const bool too_long : {true, false}) {
+      FlatMachine m(CodeKind::kLong64);
+      const uint64_t at = FlatMachine::kCode + 0x1000 - here + (too_long ? 0 : 1);
+      const size_t skipped = too_long ? 0 : 1;
+      std::memcpy(m.ram(at), code.data() + skipped, code.size() - skipped);
+      m.cpu().rip = at;
+      EXPECT_EQ(m.run(1), ExitReason::kFault);
+      EXPECT_EQ(unsigned{m.cpu().exit.fault.vector},
+                unsigned{too_long ? kGeneralProtection : kInvalidOpcode})
+          << here;
+    }
   }
 }
 

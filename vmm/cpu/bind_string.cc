@@ -7,16 +7,13 @@
 // MOVS, CMPS, SCAS, LODS, STOS, and their repetition.
 //
 //  1. A repeated instruction ends its block, and each of its iterations counts as one instruction
-//  (one that has nothing to do as
-//     one, too). So it stops exactly where the executor's budget ends, with RIP still its own, and
-//     goes on there later.
+//     (one that has nothing to do as one, too). So it stops exactly where the executor's budget
+//     ends, with RIP still its own, and goes on there later.
 //  2. A fault leaves the registers as after the iterations that were complete; so do the flags of
-//  CMPS and SCAS, which a
-//     processor would set back to what they were before. That way it is not visible where a budget
-//     ended.
+//     CMPS and SCAS, which a processor would set back to what they were before. That way it is not
+//     visible where a budget ended.
 //  3. Iterations are made many at a time (`Piece`) where both pages are plain memory that the
-//  software TLB knows; that is not
-//     visible either.
+//     software TLB knows; that is not visible either.
 
 namespace gnomon::vmm {
 namespace {

@@ -12,9 +12,8 @@
 // the block's start (Op::imm).
 //
 //  1. Links within a page go to the target's ops directly once the dispatcher has seen where they
-//  lead: a block lies in the page
-//     that its bytes are fetched from, and so does the target, whatever else is mapped now. Others
-//     ask the table of jumps.
+//     lead: a block lies in the page that its bytes are fetched from, and so does the target,
+//     whatever else is mapped now. Others ask the table of jumps.
 //  2. Nothing is linked in modes with segment limits, nor blocks of single instructions.
 //  3. When a block becomes stale, the links to it go back to the dispatcher, and are resolved anew.
 

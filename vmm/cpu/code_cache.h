@@ -14,13 +14,12 @@
 // decoded; shared by all processors of a machine.
 //
 //  1. A block lies in one page, but for a block of one instruction that crosses into the next:
-//  where its second part lies is
-//     looked up with it each time, as the next page may be another one by then.
+//     where its second part lies is looked up with it each time, as the next page may be another
+//     one by then.
 //  2. A store to bytes of a block makes the block stale: each of its ops leaves for the dispatcher.
-//  So a block that
-//     overwrites itself ahead needs no test in between.
+//     So a block that overwrites itself ahead needs no test in between.
 //  3. Stale blocks are freed, with all others, when there is no more room (`kMaxOps`), and never
-//  while one runs.
+//     while one runs.
 
 namespace gnomon::vmm {
 
@@ -30,8 +29,8 @@ struct Block {
   uint16_t instructions = 0;
   uint8_t mode = 0;
   bool stale = false;
-  const uint8_t* rest =
-      nullptr;  ///< of a block that crosses into the next page: where that page's first byte lies
+  /// Of a block that crosses into the next page: where that page's first byte lies.
+  const uint8_t* rest = nullptr;
   Op* ops = nullptr;
   std::vector<const Op*> links;  ///< ends of other blocks that go to `ops`
 

@@ -189,8 +189,9 @@ unsigned bytes_of_undefined(const uint8_t* bytes, unsigned available, uint8_t mo
   return available;
 }
 
-// An instruction that must not have LOCK and has more than 15 bytes: its length counts first.
-bool longer_without_lock(const uint8_t* bytes, unsigned available, uint8_t mode) {
+// What the decoder says of an instruction that must not have LOCK, if it has not: its length counts
+// first.
+ZyanStatus status_without_lock(const uint8_t* bytes, unsigned available, uint8_t mode) {
   std::array<uint8_t, ZYDIS_MAX_INSTRUCTION_LENGTH> copy;
   std::copy_n(bytes, available, copy.begin());
   constexpr std::array<uint8_t, 11> kPrefixes = {0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65,
@@ -201,10 +202,7 @@ bool longer_without_lock(const uint8_t* bytes, unsigned available, uint8_t mode)
   const auto opcode = std::find_if_not(copy.begin(), copy.begin() + available, is_prefix);
   std::replace(copy.begin(), opcode, uint8_t{0xf0}, uint8_t{0x3e});
   ZydisDecodedInstruction i;
-  const ZyanStatus status =
-      ZydisDecoderDecodeInstruction(&decoder_for(mode), nullptr, copy.data(), available, &i);
-  return status == ZYDIS_STATUS_INSTRUCTION_TOO_LONG ||
-         (status == ZYDIS_STATUS_NO_MORE_DATA && available == ZYDIS_MAX_INSTRUCTION_LENGTH);
+  return ZydisDecoderDecodeInstruction(&decoder_for(mode), nullptr, copy.data(), available, &i);
 }
 
 }  // namespace
@@ -214,8 +212,10 @@ unsigned decode(const uint8_t* bytes, unsigned available, uint8_t mode, DecodedO
   Op& op = out.op;
   Decoded d;
   d.mode = mode;
-  const ZyanStatus status =
+  ZyanStatus status =
       ZydisDecoderDecodeFull(&decoder_for(mode), bytes, available, &d.i, d.o.data());
+  const bool is_locked = status == ZYDIS_STATUS_ILLEGAL_LOCK;
+  if (is_locked) status = status_without_lock(bytes, available, mode);
   if (status == ZYDIS_STATUS_NO_MORE_DATA && available < ZYDIS_MAX_INSTRUCTION_LENGTH) return 0;
   const auto faults = [&](Handler handler, unsigned length) {
     op = Op{};
@@ -227,10 +227,7 @@ unsigned decode(const uint8_t* bytes, unsigned available, uint8_t mode, DecodedO
   if (status == ZYDIS_STATUS_NO_MORE_DATA || status == ZYDIS_STATUS_INSTRUCTION_TOO_LONG) {
     return faults(handlers::too_long, available);
   }
-  if (status == ZYDIS_STATUS_ILLEGAL_LOCK && longer_without_lock(bytes, available, mode)) {
-    return faults(handlers::too_long, available);
-  }
-  if (!ZYAN_SUCCESS(status))
+  if (is_locked || !ZYAN_SUCCESS(status))
     return faults(handlers::undefined, bytes_of_undefined(bytes, available, mode));
   if (d.i.mnemonic == ZYDIS_MNEMONIC_PAUSE && d.i.raw.rex.B != 0) {
     // Zydis 4.0 says PAUSE; processors exchange RAX and R8. The same without the F3, which becomes

@@ -2,6 +2,7 @@
 #include "vmm/cpu/memory_path.h"
 
 #include <algorithm>
+#include <cassert>
 
 #include "gnomon/cache/hierarchy.h"
 #include "gnomon/memory/bytes.h"
@@ -301,6 +302,7 @@ bool MemoryPath::store_bytes(uint64_t linear, const void* from, unsigned size, P
     return store_slow(linear, size, gnomon::load_bytes(in, size), by);
   }
   // What the backend refuses it says only when asked to store; then the bytes before are put back.
+  assert(size <= kMostBytes);
   bool refusable = false;
   if (misaligned(linear, std::min(size, 8u), by) || !probe(linear, size, by, refusable))
     return false;

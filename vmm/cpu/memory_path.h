@@ -19,16 +19,14 @@
 // tables that the hardware would walk. What lies in device memory goes to the bus.
 //
 //  1. The software TLB holds host addresses of pages for one kind of access (one privilege, and
-//  with SMAP one RFLAGS.AC); whatever could revoke one of them drops it (flush,
-//     invlpg) before the next access: CR3 and other controls, INVLPG, and flush requests of the
-//     backend, which are looked at after each call into it.
+//     with SMAP one RFLAGS.AC); whatever could revoke one of them drops it (flush, invlpg) before
+//     the next access: CR3 and other controls, INVLPG, and flush requests of the backend, which are
+//     looked at after each call into it.
 //  2. A page is in the table for stores only if stores need no attention: its dirty flag is set, it
-//  holds no guest
-//     table that is tracked, and no code that was decoded.
+//     holds no guest table that is tracked, and no code that was decoded.
 //  3. Device memory is only accessed while `devices_allowed`: by an instruction on its own, when
-//  the count of instructions, and so
-//     the time that the device sees, is exact. Otherwise the access fails with `wants_device`, and
-//     the instruction is to be started again.
+//     the count of instructions, and so the time that the device sees, is exact. Otherwise the
+//     access fails with `wants_device`, and the instruction is to be started again.
 //  4. With a modelled TLB or a recorder (`exact`) nothing is kept: each access is one Vcpu::access.
 
 namespace gnomon::vmm {

@@ -10,15 +10,14 @@ class Cpu;
 struct Op;
 
 /// Executes one decoded instruction and those after it: a handler ends by calling the handler of
-/// the next
-/// (`next`), or by returning to the dispatcher with RIP and the count of instructions set (`leave`,
-/// `stop`, `faulted`).
+/// the next (`next`), or by returning to the dispatcher with RIP and the count of instructions set
+/// (`leave`, `stop`, `faulted`).
 using Handler = void (*)(Cpu&, const Op*);
 
 /// Numbers of registers in Op::base and Op::index besides 0 to 15.
 inline constexpr uint8_t kNoRegister = 16;  ///< reads as 0
-inline constexpr uint8_t kBlockStart =
-    17;                                   ///< RIP where the block starts: for RIP-relative operands
+/// RIP where the block starts: for RIP-relative operands.
+inline constexpr uint8_t kBlockStart = 17;
 inline constexpr uint8_t kPageStep = 18;  ///< reads as 4096: see fill_memory in decode.cc
 inline constexpr uint8_t kNoSegment = 6;  ///< Op::segment: base 0
 

@@ -37,18 +37,18 @@ inline uint16_t control_for(uint16_t guest) { return guest | 0x27; }
                  : "st", "st(1)");                                           \
     return sw;                                                               \
   }
-// In a register: pushed below ST0, dropped afterwards.
-#define GNOMON_BINARY_ST(text)                                               \
-  static uint16_t run(Real80& a, const Real80& b, uint16_t guest) {          \
-    uint16_t old, sw;                                                        \
-    const uint16_t cw = control_for(guest);                                  \
-    asm volatile(GNOMON_ENTER "fldt %[b]\n\tfldt %[a]\n\t" text GNOMON_LEAVE \
-                              "fstpt %[a]\n\tfstp %%st(0)"                   \
-                 : [a] "+m"(a), [old] "=m"(old), [sw] "=m"(sw)               \
-                 : [b] "m"(b), [cw] "m"(cw)                                  \
-                 : "st", "st(1)");                                           \
-    return sw;                                                               \
+// In a register: pushed below ST0. `drop` is what takes it away afterwards.
+#define GNOMON_ON_STACK(text, drop)                                                            \
+  static uint16_t run(Real80& a, const Real80& b, uint16_t guest) {                            \
+    uint16_t old, sw;                                                                          \
+    const uint16_t cw = control_for(guest);                                                    \
+    asm volatile(GNOMON_ENTER "fldt %[b]\n\tfldt %[a]\n\t" text GNOMON_LEAVE "fstpt %[a]" drop \
+                 : [a] "+m"(a), [old] "=m"(old), [sw] "=m"(sw)                                 \
+                 : [b] "m"(b), [cw] "m"(cw)                                                    \
+                 : "st", "st(1)");                                                             \
+    return sw;                                                                                 \
   }
+#define GNOMON_BINARY_ST(text) GNOMON_ON_STACK(text, "\n\tfstp %%st(0)")
 #define GNOMON_ARITHMETIC(Name, text)               \
   struct Name {                                     \
     static constexpr uint16_t kCodes = 0x0200;      \
@@ -89,17 +89,9 @@ struct Prem1 {
   GNOMON_BINARY_ST("fprem1")
 };
 /// Of ST0 = a and ST1 = b, which pop: the result becomes the new ST0.
-#define GNOMON_POPPING(Name, text)                                                          \
-  struct Name {                                                                             \
-    static uint16_t run(Real80& a, const Real80& b, uint16_t guest) {                       \
-      uint16_t old, sw;                                                                     \
-      const uint16_t cw = control_for(guest);                                               \
-      asm volatile(GNOMON_ENTER "fldt %[b]\n\tfldt %[a]\n\t" text GNOMON_LEAVE "fstpt %[a]" \
-                   : [a] "+m"(a), [old] "=m"(old), [sw] "=m"(sw)                            \
-                   : [b] "m"(b), [cw] "m"(cw)                                               \
-                   : "st", "st(1)");                                                        \
-      return sw;                                                                            \
-    }                                                                                       \
+#define GNOMON_POPPING(Name, text) \
+  struct Name {                    \
+    GNOMON_ON_STACK(text, "")      \
   }
 GNOMON_POPPING(Patan, "fpatan");
 GNOMON_POPPING(Yl2x, "fyl2x");

@@ -62,11 +62,7 @@ bool is_wide_image(const Machine& machine) {
   std::array<char, 5> head = {};
   file.read(head.data(), head.size());
   constexpr char kElfClass64 = 2;
-  return std::memcmp(head.data(),
-                     "\x7f"
-                     "ELF",
-                     4) == 0 &&
-         head[4] == kElfClass64;
+  return std::memcmp(head.data(), "\177ELF", 4) == 0 && head[4] == kElfClass64;
 }
 
 class Server final : public GdbServer {

@@ -17,8 +17,7 @@
 // input.
 //
 //  1. The clock stands at the start of the turn, and is moved to the exact instruction before a
-//  device is accessed and at the
-//     end of the turn.
+//     device is accessed and at the end of the turn.
 //  2. A turn ends at the next deadline of the clock, so that timers fire at their instruction.
 //  3. When all processors wait, time jumps to the next deadline.
 
