@@ -89,7 +89,7 @@ TEST(AccessModels, AgreeWithNaive) {
         Space space = base;
         space.maxphyaddr = maxphyaddr;
         MatrixOptions options = options_for(space, backends_under_test());
-        options.stride = small_scale() ? 49'999 : 4999;
+        options.stride = small_scale() ? 499'979 : 4999;
         options.accessed_before_fault = accessed_before_fault;
         options.pdptes_in_memory = maxphyaddr == 52;
         SCOPED_TRACE(name_for_test(space));

@@ -23,7 +23,8 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::StartsWith;
 
-/// Files that the cases name: @T a good trace, @LINK a link to it, @G a good .gtrace, @CUT one that is cut off, @EMPTY,
+/// Files that the cases name: @T a good trace, @LINK a link to it, @G a good .gtrace, @CUT one that
+/// is cut off, @EMPTY,
 /// @DIR a directory, @OUT a directory for what is written.
 struct Files {
   std::vector<std::pair<std::string, std::string>> names;
@@ -53,29 +54,33 @@ struct Files {
     std::filesystem::remove(link);
     std::filesystem::create_symlink(small_trace(), link);
     const std::string deep(100'000, '[');
-    names = {{"@T", small_trace()},
-             {"@G", whole},
-             {"@LINK", link},
-             {"@CUT", cut},
-             {"@EMPTY", scratch_file("empty", "")},
-             {"@DIR", scratch_path("dir")},
-             {"@OUT", scratch_path("written")},
-             {"@LINES", scratch_file("text.lackey", "I  1000,2\nnonsense\x1b[2J\nI  1000,2\n")},
-             {"@ZERO", scratch_file("zero.csv", "op,address,size\nload,0x1000,0\n")},
-             {"@FAR", scratch_file("far.csv", "op,address,size\nload,0x8000000000000000,8\n")},
-             {"@HUGE", scratch_file("huge.csv", "op,address,size\nload,0x1000,99999999\n")},
-             {"@DEEP", scratch_file("deep.json", absl::StrCat("{\"guest\":", deep, "}"))},
-             {"@NOKEY", scratch_file("nokey.json", R"({"tbl": "zen4"})")},
-             {"@NOWORD", scratch_file("noword.json", R"({"roi": 1})")},
-             {"@NAMES", scratch_file("traces.json", R"({"trace": "x"})")},
-             {"@FORKS", scratch_file("forks.csv", fork_bomb())},
-             {"@MAPZERO", scratch_file("zeromap.csv", absl::StrCat(kHeader, "L,0x1000,8\nmap,0x10000,,,,3,0\n"))},
-             {"@MAPHUGE", scratch_file("hugemap.csv", absl::StrCat(kHeader, "map,0x10000,,,,3,0x1000000000000000\n"))},
-             {"@KERNEL", scratch_file("kernel.csv", absl::StrCat(kHeader, "L,0x1000,8\nS,0xffff888000000000,8\n"))},
-             {"@NOWHERE", scratch_file("nowhere.lackey", " L 1000,8\n L 800000000000,8\n")},
-             {"@EXITS", scratch_file("exits.csv", absl::StrCat(kHeader, "fork,,,0,,,,0\nL,0x1000,8\n"))},
-             {"@BADROWS", scratch_file("badrows.csv", "op,address,size\nX,1,1\nL,here,8\nL,0x1000,0\n")},
-             {"@NEST", scratch_file("nest.json", R"({"price": {"exit": {"a": 1}}})")}};
+    names = {
+        {"@T", small_trace()},
+        {"@G", whole},
+        {"@LINK", link},
+        {"@CUT", cut},
+        {"@EMPTY", scratch_file("empty", "")},
+        {"@DIR", scratch_path("dir")},
+        {"@OUT", scratch_path("written")},
+        {"@LINES", scratch_file("text.lackey", "I  1000,2\nnonsense\x1b[2J\nI  1000,2\n")},
+        {"@ZERO", scratch_file("zero.csv", "op,address,size\nload,0x1000,0\n")},
+        {"@FAR", scratch_file("far.csv", "op,address,size\nload,0x8000000000000000,8\n")},
+        {"@HUGE", scratch_file("huge.csv", "op,address,size\nload,0x1000,99999999\n")},
+        {"@DEEP", scratch_file("deep.json", absl::StrCat("{\"guest\":", deep, "}"))},
+        {"@NOKEY", scratch_file("nokey.json", R"({"tbl": "zen4"})")},
+        {"@NOWORD", scratch_file("noword.json", R"({"roi": 1})")},
+        {"@NAMES", scratch_file("traces.json", R"({"trace": "x"})")},
+        {"@FORKS", scratch_file("forks.csv", fork_bomb())},
+        {"@MAPZERO",
+         scratch_file("zeromap.csv", absl::StrCat(kHeader, "L,0x1000,8\nmap,0x10000,,,,3,0\n"))},
+        {"@MAPHUGE", scratch_file("hugemap.csv",
+                                  absl::StrCat(kHeader, "map,0x10000,,,,3,0x1000000000000000\n"))},
+        {"@KERNEL",
+         scratch_file("kernel.csv", absl::StrCat(kHeader, "L,0x1000,8\nS,0xffff888000000000,8\n"))},
+        {"@NOWHERE", scratch_file("nowhere.lackey", " L 1000,8\n L 800000000000,8\n")},
+        {"@EXITS", scratch_file("exits.csv", absl::StrCat(kHeader, "fork,,,0,,,,0\nL,0x1000,8\n"))},
+        {"@BADROWS", scratch_file("badrows.csv", "op,address,size\nX,1,1\nL,here,8\nL,0x1000,0\n")},
+        {"@NEST", scratch_file("nest.json", R"({"price": {"exit": {"a": 1}}})")}};
   }
 };
 
@@ -118,7 +123,8 @@ constexpr Refused kRefused[] = {
     {"compare - --copies 2", "standard input can be read only once"},
     {"compare @T --copies 257 --slice 4M --slice 4000001 --jobs 1",
      "--copies: with a --slice above 4,000,000 every copy reads for itself, and 257 readings"},
-    {"compare @T --copies 200 --sweep slice=1k,5M --jobs 2", "and 400 readings at once are more than 256"},
+    {"compare @T --copies 200 --sweep slice=1k,5M --jobs 2",
+     "and 400 readings at once are more than 256"},
     {"convert", "INPUT is missing"},
     {"convert @T", "OUTPUT is missing"},
     {"convert @T a.gtrace b", "unexpected argument 'b'"},
@@ -208,16 +214,23 @@ constexpr Refused kRefused[] = {
     {"compare -q --guest max_processes=500 @FORKS",
      "forks.csv: record 502 (before reference 2, line 503): fork: 500 processes are alive already"},
     {"compare -q --lenient --guest max_processes=500 @FORKS", "500 processes are alive already"},
-    {"compare -q @MAPZERO", "zeromap.csv: record 2 (before reference 2, line 3): map: the length is 0"},
-    {"compare -q --jobs 2 @MAPHUGE", "hugemap.csv: record 1 (before reference 1, line 2): map: 0x1000000000000000"},
-    {"compare -q @KERNEL", "kernel.csv: record 2 (reference 2, line 3): user write of 8 bytes at 0xffff888000000000"},
+    {"compare -q @MAPZERO",
+     "zeromap.csv: record 2 (before reference 2, line 3): map: the length is 0"},
+    {"compare -q --jobs 2 @MAPHUGE",
+     "hugemap.csv: record 1 (before reference 1, line 2): map: 0x1000000000000000"},
+    {"compare -q @KERNEL",
+     "kernel.csv: record 2 (reference 2, line 3): user write of 8 bytes at 0xffff888000000000"},
     {"compare -q @NOWHERE", "nowhere.lackey: record 2 (reference 2, line 2): user read of 8 bytes"},
-    {"compare -q @EXITS", "exits.csv: record 1 (before reference 1, line 2): fork: process 0 exists already"},
-    {"compare -q --lenient @MAPHUGE", "no memory operations in it; 1 rejected by the guest, the first: record 1"},
-    {"compare -q --lenient @BADROWS", "no memory operations in it; 3 left out, the first: line 2 (byte 16): "},
+    {"compare -q @EXITS",
+     "exits.csv: record 1 (before reference 1, line 2): fork: process 0 exists already"},
+    {"compare -q --lenient @MAPHUGE",
+     "no memory operations in it; 1 rejected by the guest, the first: record 1"},
+    {"compare -q --lenient @BADROWS",
+     "no memory operations in it; 3 left out, the first: line 2 (byte 16): "},
     {"compare @CUT -q --mmu native", "cut.gtrace: block "},
     {"info @CUT", "(byte "},
-    {"convert @CUT @OUT/a.csv", "the file ends within it; --lenient uses the blocks that are whole"},
+    {"convert @CUT @OUT/a.csv",
+     "the file ends within it; --lenient uses the blocks that are whole"},
     {"info @T @OUT/nothing", "No such file or directory"},
     {"info - -", "standard input (-) is named twice"},
     {"compare @T --config @OUT/nothing", "cannot open: No such file or directory"},
@@ -305,7 +318,8 @@ TEST(BadInput, LenientCountsWhatTheGuestRejects) {
           filled(absl::StrCat("gnomon compare -q --lenient --json --jobs ", jobs, " ", file));
       const Finished f = run(command);
       EXPECT_EQ(f.status, 0) << f.err;
-      EXPECT_THAT(f.err, AllOf(StartsWith("gnomon: warning: "), HasSubstr(": 1 rejected by the guest; the first: record ")));
+      EXPECT_THAT(f.err, AllOf(StartsWith("gnomon: warning: "),
+                               HasSubstr(": 1 rejected by the guest; the first: record ")));
       EXPECT_EQ(std::count(f.err.begin(), f.err.end(), '\n'), 1) << f.err;
       const nlohmann::json document = json_of(command + " 2>/dev/null");
       EXPECT_EQ(document["traces"][0]["rejected"], 1);
@@ -322,11 +336,14 @@ TEST(BadInput, DamagedCompressionGivesWhatComesBefore) {
   run(absl::StrCat("gnomon gen -q uniform,refs=20k,bytes=64M ", good));
   for (const absl::string_view packer : {"gzip", "xz", "zstd", "bzip2"}) {
     const std::string packed = scratch_path(absl::StrCat("cut.", packer));
-    if (run(absl::StrCat(packer, " -c ", good, " >", packed)).status != 0) continue;  // not installed
+    if (run(absl::StrCat(packer, " -c ", good, " >", packed)).status != 0)
+      continue;  // not installed
     std::filesystem::resize_file(packed, std::filesystem::file_size(packed) - 5);
     const Finished strict = run("gnomon compare -q -m native " + packed);
     EXPECT_EQ(strict.status, 2);
-    EXPECT_THAT(strict.err, AllOf(HasSubstr(": byte "), HasSubstr(absl::StrCat("the ", packer, " data are cut off; --lenient"))));
+    EXPECT_THAT(strict.err,
+                AllOf(HasSubstr(": byte "),
+                      HasSubstr(absl::StrCat("the ", packer, " data are cut off; --lenient"))));
     const nlohmann::json info = json_of(absl::StrCat("gnomon info --json --lenient ", packed));
     EXPECT_EQ(info["traces"][0]["left_out"], 1) << packer;
     EXPECT_GT(info["traces"][0]["references"], 0) << packer;

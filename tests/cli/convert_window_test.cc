@@ -85,14 +85,16 @@ TEST(ConvertWindow, RemapsAsAGuestDoes) {
       {"to nothing", "map,0x40000,,,,3,0x4000\nremap,0x40000,,,,,0x4000,0x50000,0\n",
        "map,0x40000,,,,3,0x4000\n"},
       {"two mappings",
-       "map,0x40000,,,,3,0x2000\nmap,0x42000,,,,1,0x2000\nremap,0x40000,,,,,0x4000,0x50000,0x4000\n",
+       "map,0x40000,,,,3,0x2000\nmap,0x42000,,,,1,0x2000\nremap,0x40000,,,,,0x4000,0x50000,"
+       "0x4000\n",
        "map,0x40000,,,,3,0x2000\nmap,0x42000,,,,1,0x2000\n"},
       {"two files",
        "map,0x40000,,,,3,0x2000,0,,1\nmap,0x42000,,,,3,0x2000,0x3000,,1\n"
        "remap,0x40000,,,,,0x4000,0x50000,0x4000\n",
        "map,0x40000,,,,3,0x2000,0,,1\nmap,0x42000,,,,3,0x2000,0x3000,,1\n"},
       {"two shared memories",
-       "map,0x40000,,,,11,0x2000\nmap,0x42000,,,,11,0x2000\nremap,0x40000,,,,,0x4000,0x50000,0x4000\n",
+       "map,0x40000,,,,11,0x2000\nmap,0x42000,,,,11,0x2000\nremap,0x40000,,,,,0x4000,0x50000,"
+       "0x4000\n",
        "map,0x40000,,,,11,0x2000\nmap,0x42000,,,,11,0x2000\n"},
       {"beyond its end", "map,0x40000,,,,3,0x2000\nremap,0x40000,,,,,0x4000,0x50000,0x4000\n",
        "map,0x40000,,,,3,0x2000\n"},
@@ -112,7 +114,8 @@ TEST(ConvertWindow, RemapsAsAGuestDoes) {
        "map,0x40000,,,,11,0x2000,0,,1\n"},
       {"untold", "map,0x50000,,,,3,0x4000\nremap,0x40000,,,,,0x2000,0x51000,0x2000\n",
        "map,0x50000,,,,3,0x1000\nmap,0x53000,,,,3,0x1000\n"},
-      {"untold, grows in place", "map,0x42000,,,,3,0x4000\nremap,0x40000,,,,,0x2000,0x40000,0x3000\n",
+      {"untold, grows in place",
+       "map,0x42000,,,,3,0x4000\nremap,0x40000,,,,,0x2000,0x40000,0x3000\n",
        "map,0x43000,,,,3,0x3000\n"},
       {"untold in part", "map,0x41000,,,,3,0x1000\nremap,0x40000,,,,,0x2000,0x50000,0x2000\n",
        "map,0x41000,,,,3,0x1000\n"},
@@ -150,18 +153,19 @@ TEST(ConvertWindow, OfAWholeGuestKeepsWhatIsFinal) {
       "table_write,0x3000,,,,0,,1\ntable_write,0xfffffffffffffffc,,,,4,,1\n"
       "invlpg,0x1000\ntable_read,0x3008,,,,8\nmark,,,,,1,,,,,old\nmark,,,,,2\nmark,,,,,1,,,,,roi\n"
       "L,0x1000,8\nL,0x2000,8\n");
-  EXPECT_EQ(window(rows, "--skip 1"),
-            window(absl::StrCat(kGuest,
-                                "table_write,0x3008,,,,8,,0xbbbbbbbb5566ffff\n"
-                                "table_write,0x3010,,,,8,,0xaaaaaaaa\ntable_write,0x1000,,,,8,,0x3003\n"
-                                "clear_page,0x5000\ntable_write,0x2000,,,,8,,0\n"
-                                "table_write,0x6018,,,,8,,0x5\nclear_page,0x7000\n"
-                                "mark,,,,,1,,,,,roi\nL,0x2000,8\n"),
-                   ""));
+  EXPECT_EQ(
+      window(rows, "--skip 1"),
+      window(absl::StrCat(kGuest,
+                          "table_write,0x3008,,,,8,,0xbbbbbbbb5566ffff\n"
+                          "table_write,0x3010,,,,8,,0xaaaaaaaa\ntable_write,0x1000,,,,8,,0x3003\n"
+                          "clear_page,0x5000\ntable_write,0x2000,,,,8,,0\n"
+                          "table_write,0x6018,,,,8,,0x5\nclear_page,0x7000\n"
+                          "mark,,,,,1,,,,,roi\nL,0x2000,8\n"),
+             ""));
 }
 
-/// The processors' registers in an order in which they can be loaded; roots that are pages of data by now, or that
-/// were loaded again later, are gone.
+/// The processors' registers in an order in which they can be loaded; roots that are pages of data
+/// by now, or that were loaded again later, are gone.
 TEST(ConvertWindow, OfAWholeGuestKeepsTheProcessors) {
   constexpr absl::string_view kLong = "controls,0x500,,,,,,0x80000001,0x20\n";
   constexpr absl::string_view kPcids = "controls,0x500,,,,,,0x80000001,0x20020\n";
@@ -173,13 +177,14 @@ TEST(ConvertWindow, OfAWholeGuestKeepsTheProcessors) {
   };
   EXPECT_EQ(kept(absl::StrCat("cr3,,,,,,,0x1000\n", kLong)),
             want(absl::StrCat("cr3,,,,,,,0x1000\n", kLong)));
-  EXPECT_EQ(kept(absl::StrCat("cr3,,,,,,,0x1000\n", kLong, kPcids, "cr3,,,,,,,0x2001\ncr3,,,,,,,0x3002\n",
-                              "clear_page,0x3000\ncr3,,,,,,,0x8000000000002005\nclear_page,0x2000\n")),
-            want(absl::StrCat("clear_page,0x3000\nclear_page,0x2000\ncr3,,,,,,,0x1000\n", kPcids,
-                              "cr3,,,,,,,0x1000\ncr3,,,,,,,0x3002\ncr3,,,,,,,0x2005\n")));
+  EXPECT_EQ(
+      kept(absl::StrCat("cr3,,,,,,,0x1000\n", kLong, kPcids, "cr3,,,,,,,0x2001\ncr3,,,,,,,0x3002\n",
+                        "clear_page,0x3000\ncr3,,,,,,,0x8000000000002005\nclear_page,0x2000\n")),
+      want(absl::StrCat("clear_page,0x3000\nclear_page,0x2000\ncr3,,,,,,,0x1000\n", kPcids,
+                        "cr3,,,,,,,0x1000\ncr3,,,,,,,0x3002\ncr3,,,,,,,0x2005\n")));
   // Above 4G only long mode takes a root.
-  EXPECT_EQ(kept(absl::StrCat("cr3,,,,,,,0x1000\n", kLong, "clear_page,0x1000\ncr3,,,,,,,0x200000000\n",
-                              "clear_page,0x1000\n")),
+  EXPECT_EQ(kept(absl::StrCat("cr3,,,,,,,0x1000\n", kLong,
+                              "clear_page,0x1000\ncr3,,,,,,,0x200000000\n", "clear_page,0x1000\n")),
             want(absl::StrCat("clear_page,0x1000\n", kLong, "cr3,,,,,,,0x200000000\n")));
   // Nothing but what it has now, where a load reads the table.
   EXPECT_EQ(kept("cr3,,,,,,,0x1000\ncr3,,,,,,,0x2018\ncontrols,0,,,,,,0x80000001,0x20\n"),

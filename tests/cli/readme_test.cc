@@ -59,7 +59,9 @@ std::string runnable(const std::string& command) {
 /// Which backends would change places depends on the numbers: "0.5 nested", or nothing. So does
 /// which is the cheapest: "* nested".
 /// A guest's console ends its lines as serial terminals want it.
-std::string without_returns(const std::string& text) { return absl::StrReplaceAll(text, {{"\r\n", "\n"}}); }
+std::string without_returns(const std::string& text) {
+  return absl::StrReplaceAll(text, {{"\r\n", "\n"}});
+}
 
 std::string without_ranks(const std::string& shape) {
   static const std::regex ranks("( N(e[+-] N)? [a-z]+| -)(?=\n)");
@@ -74,7 +76,8 @@ TEST(Readme, ItsCommandsPrintWhatItShows) {
   for (const Block& block : blocks) {
     const Finished f = run(runnable(block.command));
     EXPECT_EQ(f.status, 0) << block.command << "\n" << f.err;
-    EXPECT_EQ(without_ranks(shape_of(without_returns(f.out))), without_ranks(shape_of(block.output)))
+    EXPECT_EQ(without_ranks(shape_of(without_returns(f.out))),
+              without_ranks(shape_of(block.output)))
         << block.command;
   }
 }

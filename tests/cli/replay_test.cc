@@ -27,13 +27,6 @@ using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::StartsWith;
 
-std::string contents_of(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::ostringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
-
 /// A short zipf trace, replayed in a moment.
 constexpr absl::string_view kPattern = "gen:zipf,refs=20k,bytes=1M,writes=30";
 

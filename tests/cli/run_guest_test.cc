@@ -23,13 +23,6 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::StartsWith;
 
-std::string contents_of(const std::string& file) {
-  std::ifstream in(file, std::ios::binary);
-  std::ostringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
-
 TEST(Run, PrintsTheConsoleAndHowItEnded) {
   const Finished f = run("gnomon run popf");
   EXPECT_EQ(f.status, 0);

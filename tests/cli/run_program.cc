@@ -21,16 +21,16 @@ const test_support::TemporaryDirectory& scratch() {
   return directory;
 }
 
+bool is_digit(char c) { return absl::ascii_isdigit(static_cast<unsigned char>(c)); }
+
+}  // namespace
+
 std::string contents_of(const std::string& file) {
   std::ifstream in(file, std::ios::binary);
   std::ostringstream text;
   text << in.rdbuf();
   return text.str();
 }
-
-bool is_digit(char c) { return absl::ascii_isdigit(static_cast<unsigned char>(c)); }
-
-}  // namespace
 
 Finished run(const std::string& command_line) {
   const std::string out = scratch().path("out");

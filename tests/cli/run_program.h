@@ -24,6 +24,9 @@ std::string scratch_file(absl::string_view name, absl::string_view contents);
 /// A path in that directory, where nothing need be.
 std::string scratch_path(absl::string_view name);
 
+/// What is in a file; empty if there is none.
+std::string contents_of(const std::string& file);
+
 /// What a command line prints, which must be one JSON document, and its exit status 0.
 nlohmann::json json_of(const std::string& command_line);
 

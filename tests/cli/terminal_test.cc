@@ -34,15 +34,15 @@ class Terminal : public ::testing::Test {
   }
 };
 
-constexpr absl::string_view kEndless = "zipf,refs=1000G,bytes=16M";
+constexpr absl::string_view kLongPattern = "zipf,refs=1000G,bytes=16M";
 
 TEST_F(Terminal, ReplayShowsRateAndTimeLeft) {
-  EXPECT_THAT(shown(absl::StrCat("replay gen:", kEndless)),
+  EXPECT_THAT(shown(absl::StrCat("replay gen:", kLongPattern)),
               AllOf(HasSubstr(" M references, "), HasSubstr(" M/s"), HasSubstr(" h left")));
 }
 
 TEST_F(Terminal, GenShowsRateAndSize) {
-  EXPECT_THAT(shown(absl::StrCat("gen ", kEndless, " ", scratch_path("endless.gtrace"))),
+  EXPECT_THAT(shown(absl::StrCat("gen ", kLongPattern, " ", scratch_path("endless.gtrace"))),
               AllOf(HasSubstr(" M/s"), HasSubstr(" MB written")));
 }
 
@@ -56,7 +56,7 @@ TEST_F(Terminal, RecordShowsRateAndSize) {
 }
 
 TEST_F(Terminal, InfoShowsRateAndTimeLeft) {
-  EXPECT_THAT(shown(absl::StrCat("info gen:", kEndless)),
+  EXPECT_THAT(shown(absl::StrCat("info gen:", kLongPattern)),
               AllOf(HasSubstr(" M/s"), HasSubstr(" h left")));
 }
 
@@ -71,7 +71,7 @@ Finished shown_until_interrupt(const std::string& arguments, const std::string& 
 }
 
 TEST_F(Terminal, AnInterruptWipesTheLineAndEndsReplay) {
-  const Finished f = shown_until_interrupt(absl::StrCat("replay gen:", kEndless), "M/s");
+  const Finished f = shown_until_interrupt(absl::StrCat("replay gen:", kLongPattern), "M/s");
   EXPECT_EQ(f.status, 130);
   EXPECT_TRUE(absl::EndsWith(f.out, "\r\x1b[K")) << f.out;
 }
@@ -79,8 +79,8 @@ TEST_F(Terminal, AnInterruptWipesTheLineAndEndsReplay) {
 TEST_F(Terminal, AnInterruptEndsTheRecordedProgramAndKeepsTheTrace) {
   if (run("command -v valgrind").status != 0) GTEST_SKIP() << "valgrind is not installed";
   const std::string trace = scratch_path("stopped.gtrace");
-  const Finished f =
-      shown_until_interrupt("record -o " + trace + " -- sh -c 'while :; do :; done'", "tool\\|[1-9][0-9.]* M/s");
+  const Finished f = shown_until_interrupt("record -o " + trace + " -- sh -c 'while :; do :; done'",
+                                           "tool\\|[1-9][0-9.]* M/s");
   if (f.out.find("tool") != std::string::npos)
     GTEST_SKIP() << "the valgrind tool is not built: " << f.out;
   EXPECT_EQ(f.status, 0);
@@ -90,8 +90,8 @@ TEST_F(Terminal, AnInterruptEndsTheRecordedProgramAndKeepsTheTrace) {
 }
 
 TEST_F(Terminal, LinesFitAndHaveNoColours) {
-  const std::string out =
-      shown(absl::StrCat("compare gen:", kEndless, " gen:", kEndless, " --sweep tlb=zen4,zen3"));
+  const std::string out = shown(
+      absl::StrCat("compare gen:", kLongPattern, " gen:", kLongPattern, " --sweep tlb=zen4,zen3"));
   EXPECT_THAT(out, HasSubstr("M/s"));
   for (absl::string_view line : absl::StrSplit(out, '\r')) {
     absl::ConsumeSuffix(&line, "\x1b[K");
@@ -100,7 +100,7 @@ TEST_F(Terminal, LinesFitAndHaveNoColours) {
   }
   const std::string narrow =
       run(absl::StrCat("timeout -s KILL 10 script -qec \"stty cols 30; timeout 2 '",
-                       GNOMON_TEST_TOOL, "' replay gen:", kEndless, "\" /dev/null </dev/null"))
+                       GNOMON_TEST_TOOL, "' replay gen:", kLongPattern, "\" /dev/null </dev/null"))
           .out;
   EXPECT_THAT(narrow, HasSubstr(" M references, "));
   for (absl::string_view line : absl::StrSplit(narrow, '\r')) {
@@ -110,8 +110,9 @@ TEST_F(Terminal, LinesFitAndHaveNoColours) {
 }
 
 TEST_F(Terminal, QuietAndPipesHaveNone) {
-  EXPECT_THAT(shown(absl::StrCat("replay -q gen:", kEndless)), Not(HasSubstr("M/s")));
-  const Finished f = run(absl::StrCat("timeout 1 '", GNOMON_TEST_TOOL, "' replay gen:", kEndless));
+  EXPECT_THAT(shown(absl::StrCat("replay -q gen:", kLongPattern)), Not(HasSubstr("M/s")));
+  const Finished f =
+      run(absl::StrCat("timeout 1 '", GNOMON_TEST_TOOL, "' replay gen:", kLongPattern));
   EXPECT_EQ(f.out + f.err, "");
 }
 

@@ -14,7 +14,6 @@ namespace gnomon::vmm {
 namespace {
 
 using Bytes = std::vector<uint8_t>;
-constexpr CodeKind kKinds[] = {CodeKind::kReal16, CodeKind::kFlat32, CodeKind::kLong64};
 
 uint64_t code_start(CodeKind kind) { return kind == CodeKind::kReal16 ? 0 : FlatMachine::kCode; }
 
@@ -59,7 +58,7 @@ void expect_goes(FlatMachine& m, uint64_t target, const std::string& what) {
 
 TEST(Branch, EveryConditionGoesWhereTheManualSays) {
   scenario::Random random(1);
-  for (const CodeKind kind : kKinds) {
+  for (const CodeKind kind : kCodeKinds) {
     for (unsigned code = 0; code < 16; ++code) {
       for (int round = 0; round < 24; ++round) {
         FlatMachine m(kind);
@@ -94,7 +93,7 @@ TEST(Branch, EveryConditionGoesWhereTheManualSays) {
 }
 
 TEST(Branch, CallPushesTheReturnAddressAndReturnTakesIt) {
-  for (const CodeKind kind : kKinds) {
+  for (const CodeKind kind : kCodeKinds) {
     const unsigned width = kind == CodeKind::kReal16 ? 2 : kind == CodeKind::kFlat32 ? 4 : 8;
     FlatMachine m(kind);
     Bytes code = {0xe8};
@@ -117,7 +116,7 @@ TEST(Branch, CallPushesTheReturnAddressAndReturnTakesIt) {
 }
 
 TEST(Branch, IndirectOnesGoByRegisterAndMemory) {
-  for (const CodeKind kind : kKinds) {
+  for (const CodeKind kind : kCodeKinds) {
     const uint64_t target = code_start(kind) + 0x2340;
     for (const bool calls : {false, true}) {
       FlatMachine m(kind);
@@ -135,7 +134,7 @@ TEST(Branch, IndirectOnesGoByRegisterAndMemory) {
 
 TEST(Branch, LoopsCountWithTheWidthOfTheAddressSize) {
   scenario::Random random(2);
-  for (const CodeKind kind : kKinds) {
+  for (const CodeKind kind : kCodeKinds) {
     for (int round = 0; round < 400; ++round) {
       FlatMachine m(kind);
       const auto which = static_cast<unsigned>(random.below(4));  // LOOPNE, LOOPE, LOOP, JCXZ

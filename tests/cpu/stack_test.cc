@@ -13,7 +13,6 @@ namespace gnomon::vmm {
 namespace {
 
 using Bytes = std::vector<uint8_t>;
-constexpr CodeKind kKinds[] = {CodeKind::kReal16, CodeKind::kFlat32, CodeKind::kLong64};
 
 unsigned natural_bytes(CodeKind kind) {
   return kind == CodeKind::kReal16 ? 2 : kind == CodeKind::kFlat32 ? 4 : 8;
@@ -50,7 +49,7 @@ struct Case {
 const std::vector<Case>& cases() {
   static const auto* all = [] {
     auto* v = new std::vector<Case>;
-    for (const CodeKind kind : kKinds) {
+    for (const CodeKind kind : kCodeKinds) {
       for (const bool prefix : {false, true}) v->push_back({kind, prefix});
     }
     return v;

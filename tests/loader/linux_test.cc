@@ -138,7 +138,7 @@ TEST(LinuxLoader, TheKernelIsAlignedAndTheEntryMovesWithIt) {
   EXPECT_EQ(ram.number<uint32_t>(guest->cpu.gpr[kRsi] + 0x214), 0x120'0010u);
 }
 
-struct Bad {
+struct BadHeader {
   size_t at;
   uint64_t value;
   unsigned bytes;
@@ -146,7 +146,7 @@ struct Bad {
 };
 
 TEST(LinuxLoader, RefusesEveryNumberThatIsNotTrue) {
-  const Bad kBad[] = {
+  const BadHeader kBad[] = {
       {0x202, 0, 4, "no Linux setup header"},
       {0x1fe, 0, 2, "no Linux setup header"},
       {0x206, 0x0201, 2, "byte 518: boot protocol 2.01, at least 2.02"},
@@ -167,7 +167,7 @@ TEST(LinuxLoader, RefusesEveryNumberThatIsNotTrue) {
       {0x260, 0xffff'ffff, 4, "give the guest at least 4112 MiB of memory"},
       {0x260, 49u << 20, 4, "give the guest at least 65 MiB of memory"},
   };
-  for (const Bad& bad : kBad) {
+  for (const BadHeader& bad : kBad) {
     Ram ram;
     auto image = bzimage();
     for (unsigned i = 0; i < bad.bytes; ++i) {

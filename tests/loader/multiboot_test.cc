@@ -115,14 +115,14 @@ TEST(MultibootLoader, ModulesThatAreNotThereOrTooLargeAreRefused) {
   }
 }
 
-struct Bad {
+struct BadImage {
   size_t at;
   uint32_t value;
   absl::string_view message;
 };
 
 TEST(MultibootLoader, RefusesEveryAddressThatIsNotTrue) {
-  const Bad kBad[] = {
+  const BadImage kBad[] = {
       {80, 0x10'0041, "byte 80: Multiboot header: load_addr 0x100041 lies above header_addr"},
       {80, 0x0f'ffff, "65 bytes before the header are to be loaded, the file has 64"},
       {84, 0x0f'ffff, "byte 84: Multiboot header: load_end_addr 0xfffff lies below load_addr"},
@@ -133,7 +133,7 @@ TEST(MultibootLoader, RefusesEveryAddressThatIsNotTrue) {
       {92, 0x0f'ffff, "byte 92: Multiboot header: entry_addr 0xfffff lies outside"},
       {92, 0x10'2000, "entry_addr 0x102000 lies outside what is loaded, 0x100000 to 0x102000"},
   };
-  for (const Bad& bad : kBad) {
+  for (const BadImage& bad : kBad) {
     Ram ram;
     auto image = multiboot_flat_image();
     set_number<uint32_t>(image, bad.at, bad.value);
@@ -187,7 +187,7 @@ TEST(MultibootLoader, TheHeaderIsSearchedIn8KiBOnly) {
 }
 
 TEST(MultibootLoader, RefusesSectionsThatAreNotInTheFile) {
-  const Bad kBad[] = {
+  const BadImage kBad[] = {
       {46, 39 | 3 << 16, "section headers of 39 bytes"},
       {32, 0xffff'fff0, "3 section headers at byte 4294967280, but the file ends at"},
       {48, 0xffff, "65535 section headers at byte"},
@@ -195,7 +195,7 @@ TEST(MultibootLoader, RefusesSectionsThatAreNotInTheFile) {
       {0x160 + 40 + 20, 0xffff'ffff, "section 1 of 4294967295 bytes"},
       {0x160 + 80 + 20, 0x200, "section 2 of 512 bytes"},
   };
-  for (const Bad& bad : kBad) {
+  for (const BadImage& bad : kBad) {
     Ram ram;
     auto image = multiboot_elf_image();
     set_number<uint32_t>(image, bad.at, bad.value);

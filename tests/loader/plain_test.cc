@@ -91,7 +91,7 @@ TEST(ElfLoader, TheEntryMayBeAVirtualAddress) {
 }
 
 // One number of a good image at a time.
-struct Bad {
+struct BadElf {
   size_t at64;
   size_t at32;
   uint64_t value;
@@ -100,7 +100,7 @@ struct Bad {
 };
 
 TEST(ElfLoader, RefusesEveryNumberThatIsNotTrue) {
-  const Bad kBad[] = {
+  const BadElf kBad[] = {
       {0, 0, 0, 1, "byte 0: no ELF magic"},
       {4, 4, 3, 1, "byte 4: unknown ELF class 3"},
       {5, 5, 2, 1, "byte 5: a big-endian"},
@@ -129,7 +129,7 @@ TEST(ElfLoader, RefusesEveryNumberThatIsNotTrue) {
       {104, 72, 0, 4, "a segment has 16 bytes in the file and 0 in memory"},
   };
   for (const bool is64 : {false, true}) {
-    for (const Bad& bad : kBad) {
+    for (const BadElf& bad : kBad) {
       Ram ram;
       auto image = elf_image(is64);
       const size_t at = is64 ? bad.at64 : bad.at32;

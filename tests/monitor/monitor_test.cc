@@ -9,6 +9,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "tests/monitor/ran.h"
 #include "tests/paged_guest/paged_guest.h"
 
 namespace gnomon::vmm {
@@ -20,13 +21,6 @@ using Then = MonitorAnswer::Then;
 
 /// The 32-bit guest after it has stored to its page, and before it ends.
 constexpr uint64_t kAllButTheEnd = 11;
-
-std::unique_ptr<Machine> ran(std::unique_ptr<Machine> machine, uint64_t instructions) {
-  EXPECT_NE(machine, nullptr);
-  const RunEnd end = machine->run(instructions);
-  EXPECT_EQ(end.reason, RunEnd::Reason::kLimit) << end.text;
-  return machine;
-}
 
 class MonitorOn : public testing::TestWithParam<const char*> {};
 

@@ -6,6 +6,7 @@
 
 #include "absl/strings/match.h"
 #include "gnomon/vmm/monitor.h"
+#include "tests/monitor/ran.h"
 #include "tests/paged_guest/paged_guest.h"
 #include "vmm/cpu/cpu.h"
 
@@ -28,13 +29,6 @@ void turn_paging_on(Machine& machine, uint64_t cr4, uint64_t efer) {
   ASSERT_TRUE(cpu.memory.write_cr3(kRoot));
   ASSERT_TRUE(cpu.memory.write_controls(cpu.controls().cr0 | cr0::kPG, cr4, efer));
   cpu.mode_changed();
-}
-
-std::unique_ptr<Machine> ran(std::unique_ptr<Machine> machine, uint64_t instructions) {
-  EXPECT_NE(machine, nullptr);
-  const RunEnd end = machine->run(instructions);
-  EXPECT_EQ(end.reason, RunEnd::Reason::kLimit) << end.text;
-  return machine;
 }
 
 class PageList : public testing::TestWithParam<const char*> {};

@@ -18,10 +18,11 @@ namespace gnomon::vmm {
 
 /// What code a test runs.
 enum class CodeKind { kReal16, kFlat32, kLong64 };
+inline constexpr CodeKind kCodeKinds[] = {CodeKind::kReal16, CodeKind::kFlat32, CodeKind::kLong64};
 
-/// A processor with some RAM and a device that ignores what it is told, to run instructions on: 16-bit code in real mode,
-/// 32-bit code in flat segments without paging, or 64-bit code with all of RAM mapped at its own
-/// address (2 MiB pages, tables in the last megabyte).
+/// A processor with some RAM and a device that ignores what it is told, to run instructions on:
+/// 16-bit code in real mode, 32-bit code in flat segments without paging, or 64-bit code with all
+/// of RAM mapped at its own address (2 MiB pages, tables in the last megabyte).
 class FlatMachine : public DevicePort {
  public:
   static constexpr uint64_t kRamBytes = 8u << 20;

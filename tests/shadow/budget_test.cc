@@ -11,13 +11,13 @@ namespace {
 /// What one access on each vCPU may always need.
 uint64_t least_bytes(unsigned cpus) { return 8 * (1 + cpus) * shadow::kBytesPerShadowPage; }
 
-struct Case {
+struct BudgetCase {
   absl::string_view name;
   PagingMode mode;
   absl::string_view options;
 };
 
-class Budget : public ::testing::TestWithParam<Case> {};
+class Budget : public ::testing::TestWithParam<BudgetCase> {};
 
 TEST_P(Budget, RightAtEveryBudget) {
   for (const uint64_t budget : {uint64_t{1}, 32_KiB, 200_KiB, 1_MiB}) {
@@ -58,14 +58,14 @@ TEST_P(Budget, RightAtEveryBudget) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Modes, Budget,
-                         ::testing::Values(Case{"Level4", PagingMode::kLevel4, ""},
-                                           Case{"Level4NoRoots", PagingMode::kLevel4, ",roots=0"},
-                                           Case{"Level4FullTrap", PagingMode::kLevel4,
+                         ::testing::Values(BudgetCase{"Level4", PagingMode::kLevel4, ""},
+                                           BudgetCase{"Level4NoRoots", PagingMode::kLevel4, ",roots=0"},
+                                           BudgetCase{"Level4FullTrap", PagingMode::kLevel4,
                                                 ",directory=full-trap,flags=lazy"},
-                                           Case{"Level4InSync", PagingMode::kLevel4, ",unsync=off"},
-                                           Case{"Level5", PagingMode::kLevel5, ",roots=16"},
-                                           Case{"Pae", PagingMode::kPae, ""},
-                                           Case{"Legacy32", PagingMode::kLegacy32, ",roots=16"}),
+                                           BudgetCase{"Level4InSync", PagingMode::kLevel4, ",unsync=off"},
+                                           BudgetCase{"Level5", PagingMode::kLevel5, ",roots=16"},
+                                           BudgetCase{"Pae", PagingMode::kPae, ""},
+                                           BudgetCase{"Legacy32", PagingMode::kLegacy32, ",roots=16"}),
                          [](const auto& i) { return std::string(i.param.name); });
 
 // A path that is used again and again stays; those used once go.

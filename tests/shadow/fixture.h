@@ -26,6 +26,8 @@
 
 namespace gnomon::shadow_test {
 
+inline constexpr auto k2M = PageSize::k2M;
+
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 

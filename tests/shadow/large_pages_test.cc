@@ -6,8 +6,6 @@
 namespace gnomon::shadow_test {
 namespace {
 
-constexpr auto k2M = PageSize::k2M;
-
 TEST(LargePages, GuestTwoMegOverSmallHostIsSplintered) {
   Machine m("shadow");
   m.map(0x40'0000, 0x80'0000, kUser, k2M);

@@ -7,10 +7,9 @@ namespace gnomon::shadow_test {
 namespace {
 
 constexpr auto k4K = PageSize::k4K;
-constexpr auto k2M = PageSize::k2M;
 constexpr auto k1G = PageSize::k1G;
 
-struct Case {
+struct GuestPage {
   absl::string_view name;
   PagingMode mode;
   PageSize guest, host;
@@ -18,7 +17,7 @@ struct Case {
   PageSize size;  ///< that a TLB may keep
 };
 
-constexpr Case kCases[] = {
+constexpr GuestPage kCases[] = {
     {"4K on 4K", PagingMode::kLevel4, k4K, k4K, 4, k4K},
     {"4K on 2M", PagingMode::kLevel4, k4K, k2M, 4, k4K},
     {"2M on 2M", PagingMode::kLevel4, k2M, k2M, 3, k2M},
@@ -40,7 +39,7 @@ constexpr Case kCases[] = {
 class References : public ::testing::TestWithParam<absl::string_view> {};
 
 TEST_P(References, OneForEachLevelOfTheShadow) {
-  for (const Case& c : kCases) {
+  for (const GuestPage& c : kCases) {
     SCOPED_TRACE(std::string(c.name));
     const bool giant = c.guest == k1G;
     Machine m(GetParam(), {.mode = c.mode,

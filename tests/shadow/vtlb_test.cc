@@ -8,8 +8,6 @@
 namespace gnomon::shadow_test {
 namespace {
 
-constexpr auto k2M = PageSize::k2M;
-
 uint64_t faults_of(Machine& m, std::initializer_list<uint64_t> addresses) {
   m.mark();
   for (const uint64_t va : addresses) EXPECT_TRUE(m.touch(va).ok());

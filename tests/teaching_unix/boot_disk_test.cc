@@ -20,7 +20,7 @@ namespace {
 
 using testing::HasSubstr;
 
-constexpr uint64_t kMost = 400'000'000;
+constexpr uint64_t kMostOfBoot = 400'000'000;
 
 std::string contents(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
@@ -69,7 +69,7 @@ TEST_F(BootDisk, TheSectorIsOne) {
 
 TEST_F(BootDisk, LoadsTheKernelAndRunsItToItsEnd) {
   const std::string image = disk("teach32.img", kernel_);
-  const Seen seen = run_guest(options_for(image, "shadow"), "", kMost);
+  const Seen seen = run_guest(options_for(image, "shadow"), "", kMostOfBoot);
   EXPECT_EQ(seen.end, RunEnd::Reason::kExit);
   EXPECT_EQ(seen.status, 0);
   EXPECT_THAT(seen.console, HasSubstr("two-level page tables"));
@@ -79,11 +79,11 @@ TEST_F(BootDisk, LoadsTheKernelAndRunsItToItsEnd) {
 
 TEST_F(BootDisk, IsTheSameWhateverVirtualizesMemory) {
   const std::string image = disk("all.img", kernel_);
-  const Seen native = run_guest(options_for(image, "native"), "", kMost);
+  const Seen native = run_guest(options_for(image, "native"), "", kMostOfBoot);
   EXPECT_EQ(native.end, RunEnd::Reason::kExit);
   for (const absl::string_view backend : kAllBackends) {
     if (backend == "native" || (small_scale() && backend != "nested")) continue;
-    EXPECT_EQ(run_guest(options_for(image, backend), "", kMost), native) << backend;
+    EXPECT_EQ(run_guest(options_for(image, backend), "", kMostOfBoot), native) << backend;
   }
 }
 

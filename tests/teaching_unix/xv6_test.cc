@@ -16,7 +16,7 @@ namespace {
 using testing::HasSubstr;
 
 constexpr absl::string_view kTyped = "ls\necho hi | wc\n";
-constexpr uint64_t kMost = 700'000'000;
+constexpr uint64_t kMostOfSession = 700'000'000;
 
 class Xv6 : public testing::TestWithParam<unsigned> {
  protected:
@@ -51,15 +51,15 @@ class Xv6 : public testing::TestWithParam<unsigned> {
 };
 
 TEST_P(Xv6, RunsCommandsTheSameUnderEveryBackend) {
-  const Seen native = run_guest(options_for("xv6.img", "native"), kTyped, kMost);
+  const Seen native = run_guest(options_for("xv6.img", "native"), kTyped, kMostOfSession);
   expect_shell(native);
   for (const absl::string_view backend : kAllBackends) {
-    EXPECT_EQ(run_guest(options_for("xv6.img", backend), kTyped, kMost), native) << backend;
+    EXPECT_EQ(run_guest(options_for("xv6.img", backend), kTyped, kMostOfSession), native) << backend;
   }
 }
 
 TEST_P(Xv6, StartsFromItsMultibootHeader) {
-  expect_shell(run_guest(options_for("kernel", "shadow"), kTyped, kMost));
+  expect_shell(run_guest(options_for("kernel", "shadow"), kTyped, kMostOfSession));
 }
 
 INSTANTIATE_TEST_SUITE_P(Processors, Xv6, testing::Values(1u, 2u));

@@ -16,7 +16,7 @@ constexpr uint64_t kHandler = 0x12340;
 constexpr uint64_t kReturn = TrapMachine::kCode + 2;
 constexpr unsigned kHandlerIndex = TrapMachine::kFree;
 
-struct Case {
+struct Interruption {
   Mode mode;
   unsigned cpl, code_dpl, gate_dpl, gate_type;
   bool conforming, software, error, flag_if;
@@ -29,7 +29,7 @@ struct Case {
 };
 
 // What the manual says of it (INT n, "PROTECTED-MODE").
-std::string expected(const Case& c, bool& inward) {
+std::string expected(const Interruption& c, bool& inward) {
   const uint32_t ext = c.software ? 0 : 1;
   if (c.mode == Mode::k64 && c.gate_type < 14) return fault_text(13, kVector * 8 + 2 + ext);
   if (c.software && c.gate_dpl < c.cpl) return fault_text(13, kVector * 8 + 2);
@@ -38,7 +38,7 @@ std::string expected(const Case& c, bool& inward) {
   return "done";
 }
 
-void check_frame(TrapMachine& m, const Case& c, bool inward, const CpuState& before) {
+void check_frame(TrapMachine& m, const Interruption& c, bool inward, const CpuState& before) {
   const unsigned size = c.mode == Mode::k64 ? 8 : c.gate_type < 8 ? 2 : 4;
   const uint64_t mask = trap::size_mask(size);
   std::vector<uint64_t> frame;  // downward
@@ -80,7 +80,7 @@ TEST(Interrupt, EveryGateAndLevel) {
     TrapMachine m(mode);
     for (unsigned n = 0; n < 4 * 4 * 4 * 4 * 2 * 2 * 2 * 2; ++n) {
       constexpr unsigned kTypes[] = {6, 7, 14, 15};
-      const Case c{mode,
+      const Interruption c{mode,
                    n % 4,
                    n / 4 % 4,
                    n / 16 % 4,

@@ -12,7 +12,7 @@ namespace {
 constexpr unsigned kCodeIndex = TrapMachine::kFree, kStackIndex = TrapMachine::kFree + 1;
 constexpr uint64_t kTarget = 0x20000, kTop = 0x8000;
 
-struct Case {
+struct Target {
   Mode mode;
   bool interrupt;  // IRET, else RETF
   unsigned cpl, type, dpl, rpl, stack_dpl, stack_rpl;
@@ -20,7 +20,7 @@ struct Case {
   unsigned size() const { return mode == Mode::k64 ? 8 : 4; }
 };
 
-std::string expected(const Case& c) {
+std::string expected(const Target& c) {
   const uint32_t error = kCodeIndex * 8;
   const bool code = c.type >= 8;
   const bool conforming = code && (c.type & 4) != 0;
@@ -39,7 +39,7 @@ TEST(Return, EverySegmentAndLevel) {
     TrapMachine m(mode);
     const bool wide = mode == Mode::k64;
     for (unsigned n = 0; n < 2 * 4 * 16 * 4 * 4 * 4 * 4 * 2; ++n) {
-      const Case c{mode,        n % 2 != 0,   n / 2 % 4,    n / 8 % 16,        n / 128 % 4,
+      const Target c{mode,        n % 2 != 0,   n / 2 % 4,    n / 8 % 16,        n / 128 % 4,
                    n / 512 % 4, n / 2048 % 4, n / 8192 % 4, n / 32768 % 2 != 0};
       const auto rights =
           static_cast<uint16_t>(c.type | seg::kS | c.dpl << 5 | (c.present ? seg::kP : 0) |

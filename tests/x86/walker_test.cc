@@ -16,7 +16,7 @@ namespace gnomon {
 namespace {
 
 constexpr uint64_t kPWU = 7;
-constexpr Gva kVa{0x0000'0040'8060'1123};
+constexpr Gva kAddress{0x0000'0040'8060'1123};
 constexpr uint64_t kTable4 = 0x4000, kTable3 = 0x3000, kTable2 = 0x2000, kTable1 = 0x1000;
 constexpr uint64_t kPage = 0x77000;
 
@@ -72,12 +72,12 @@ class WalkerTest : public testing::Test {
 
   static Gpa at(unsigned level) {
     constexpr uint64_t kBase[] = {0, kTable1, kTable2, kTable3, kTable4};
-    return Gpa(kBase[level] + 8 * Long4::index(kVa, level));
+    return Gpa(kBase[level] + 8 * Long4::index(kAddress, level));
   }
   uint64_t& entry(unsigned level) { return memory.entries[at(level)]; }
   Walk<Gpa> run(Access access = {AccessOp::kRead, Privilege::kUser}) {
     memory.reads.clear();
-    return walk<Long4>(memory, WalkStart<Gpa>{4, Gpa(kTable4)}, kVa, access, rules);
+    return walk<Long4>(memory, WalkStart<Gpa>{4, Gpa(kTable4)}, kAddress, access, rules);
   }
 
   FakeTables memory;
@@ -242,14 +242,14 @@ TEST_F(WalkerTest, LargePagesEndTheWalk) {
   ASSERT_TRUE(w.ok());
   EXPECT_EQ(memory.reads, (std::vector<unsigned>{4, 3, 2}));
   EXPECT_EQ(w.size, PageSize::k2M);
-  EXPECT_EQ(w.address, Gpa(0x4000'0000 | kVa.offset_in(PageSize::k2M)));
+  EXPECT_EQ(w.address, Gpa(0x4000'0000 | kAddress.offset_in(PageSize::k2M)));
   EXPECT_EQ(w.key, 5);
   EXPECT_TRUE(w.global);
   entry(3) = 0x8000'0000 | kPWU | pte::kLarge;
   w = run();
   EXPECT_EQ(memory.reads, (std::vector<unsigned>{4, 3}));
   EXPECT_EQ(w.size, PageSize::k1G);
-  EXPECT_EQ(w.address, Gpa(0x8000'0000 | kVa.offset_in(PageSize::k1G)));
+  EXPECT_EQ(w.address, Gpa(0x8000'0000 | kAddress.offset_in(PageSize::k1G)));
   entry(4) |= pte::kLarge;
   EXPECT_EQ(run().error_code, pf::kUser | pf::kPresent | pf::kReserved);
 }
@@ -257,13 +257,13 @@ TEST_F(WalkerTest, LargePagesEndTheWalk) {
 // A walk that starts below the root, as from a paging-structure cache, keeps the rights found above.
 TEST_F(WalkerTest, StartBelowTheRoot) {
   const WalkStart<Gpa> start{2, Gpa(kTable2), kRightUser};
-  const Walk<Gpa> w = walk<Long4>(memory, start, kVa, {AccessOp::kRead, Privilege::kUser}, rules);
+  const Walk<Gpa> w = walk<Long4>(memory, start, kAddress, {AccessOp::kRead, Privilege::kUser}, rules);
   ASSERT_TRUE(w.ok());
   EXPECT_EQ(memory.reads, (std::vector<unsigned>{2, 1}));
   EXPECT_EQ(w.references(), 2u);
   EXPECT_EQ(w.rights, kRightUser);
   EXPECT_EQ(entry(4) & pte::kAccessed, 0u);
-  EXPECT_EQ(walk<Long4>(memory, start, kVa, {AccessOp::kWrite, Privilege::kUser}, rules).error_code,
+  EXPECT_EQ(walk<Long4>(memory, start, kAddress, {AccessOp::kWrite, Privilege::kUser}, rules).error_code,
             pf::kPresent | pf::kWrite | pf::kUser);
 }
 
