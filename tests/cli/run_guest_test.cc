@@ -101,6 +101,17 @@ TEST(Run, ARecordingIsTheSameWhereverTheGuestLies) {
   EXPECT_EQ(json_of(absl::StrCat("gnomon info --json ", here))["traces"][0]["program"], "popf");
 }
 
+TEST(Run, ARecordingIsNotExportedOnceMore) {
+  const std::string trace = scratch_path("recorded.gtrace"), again = scratch_path("again.gtrace");
+  EXPECT_EQ(run(absl::StrCat("gnomon run popf -q --record ", trace)).status, 0);
+  const Finished f = run(absl::StrCat("gnomon replay -q ", trace, " --export-guest ", again));
+  EXPECT_EQ(f.status, 2);
+  EXPECT_EQ(f.err, absl::StrCat("gnomon: ", trace,
+                                ": a trace of a whole guest already, which a replay cannot write "
+                                "once more; copy or convert it\n"));
+  EXPECT_FALSE(std::ifstream(again));
+}
+
 TEST(Run, WhatIsReadIsNotWrittenOver) {
   const std::string image = scratch_file("image.bin", "\xf4");
   const std::string disk = scratch_file("disk.img", std::string(4096, 'd'));

@@ -12,7 +12,8 @@
 namespace gnomon {
 
 absl::StatusOr<std::unique_ptr<Feed>> Session::open_feed(const std::string& path) const {
-  absl::StatusOr<std::unique_ptr<TraceReader>> reader = open_trace(path, {setup_.format, setup_.mode});
+  absl::StatusOr<std::unique_ptr<TraceReader>> reader =
+      open_trace(path, {setup_.format, setup_.mode});
   if (!reader.ok()) return reader.status();
   auto feed = std::make_unique<Feed>(*std::move(reader));
   if (absl::Status s = feed->prime().status(); !s.ok()) return s;
@@ -71,6 +72,12 @@ absl::Status Session::take_guest() {
     if (feeds_.size() > 1) {
       return absl::InvalidArgumentError(absl::StrCat(
           reader.name(), ": a trace of a whole guest is replayed alone, without others or copies"));
+    }
+    if (machine_.guest_trace != nullptr) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(reader.name(),
+                       ": a trace of a whole guest already, which a replay cannot write "
+                       "once more; copy or convert it"));
     }
     const absl::StatusOr<uint64_t> bytes = feed->guest_memory();
     if (!bytes.ok()) return bytes.status();
@@ -133,16 +140,18 @@ absl::Status check_rejected(const SessionResult& a, const SessionResult& b) {
   for (size_t i = 0; i < std::min(a.traces.size(), b.traces.size()); ++i) {
     const TraceSummary& x = a.traces[i];
     const TraceSummary& y = b.traces[i];
-    if (x.info.guest || (x.rejected == y.rejected && x.first_rejected == y.first_rejected)) continue;
+    if (x.info.guest || (x.rejected == y.rejected && x.first_rejected == y.first_rejected))
+      continue;
     const std::string& first = x.rejected != 0 ? x.first_rejected : y.first_rejected;
-    return absl::InternalError(absl::StrFormat("%s: %s rejects %d records and %s %d; the first: %s", x.name,
-                                               a.machines.front().spec, x.rejected,
+    return absl::InternalError(absl::StrFormat("%s: %s rejects %d records and %s %d; the first: %s",
+                                               x.name, a.machines.front().spec, x.rejected,
                                                b.machines.front().spec, y.rejected, first));
   }
   return absl::OkStatus();
 }
 
-absl::StatusOr<SessionResult> replay(const ReplaySetup& setup, absl::Span<const std::string> backends,
+absl::StatusOr<SessionResult> replay(const ReplaySetup& setup,
+                                     absl::Span<const std::string> backends,
                                      ReplayProgress* progress) {
   if (setup.traces.empty() || backends.empty()) {
     return absl::InvalidArgumentError("nothing to replay: no trace, or no backend");

@@ -42,7 +42,8 @@ struct MachineOptions {
   /// What happens is put down with its modelled time; both or none. Costs time. Must outlive the machine.
   Timeline* timeline = nullptr;
   const CostModel* timeline_prices = nullptr;
-  /// Everything the guest does is written there as a trace of a whole guest. Costs time.
+  /// Everything the guest does is written there as a trace of a whole guest. Costs time. Not for one
+  /// that is replayed from such a trace.
   TraceWriter* guest_trace = nullptr;
   /// Records that cannot be (RunReport) are left out and counted, instead of ending the run.
   bool lenient = false;
