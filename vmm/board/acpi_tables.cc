@@ -14,7 +14,7 @@ constexpr uint64_t kLocalApic = 0xfee0'0000;
 constexpr uint8_t kSystemInterrupt = 9;
 constexpr uint16_t kResetPort = 0xcf9;
 constexpr uint8_t kResetValue = 6;
-constexpr size_t kHeaderBytes = 36, kRootPointerBytes = 36, kFacsBytes = 64;
+constexpr size_t kRootPointerBytes = 36, kFacsBytes = 64;
 constexpr size_t kLengthAt = 4, kChecksumAt = 9;
 
 // Every table begins with this; the length and the checksum come at the end.
