@@ -301,8 +301,8 @@ bool MemoryPath::store_bytes(uint64_t linear, const void* from, unsigned size, P
   if (size <= 8 && bytes_in_page(linear, size) == size) {
     return store_slow(linear, size, gnomon::load_bytes(in, size), by);
   }
-  // What the backend refuses it says only when asked to store; then the bytes before are put back.
   assert(size <= kMostBytes);
+  // What the backend refuses it says only when asked to store; then the bytes before are put back.
   bool refusable = false;
   if (misaligned(linear, std::min(size, 8u), by) || !probe(linear, size, by, refusable))
     return false;
