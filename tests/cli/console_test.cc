@@ -2,7 +2,6 @@
 //
 // `gnomon run` on a terminal: what is typed goes to the guest, but for Ctrl-A; and the terminal is
 // afterwards as it was.
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <pty.h>
@@ -11,17 +10,15 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <string>
 
-#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "tests/cli/run_program.h"
 
 namespace gnomon::cli_test {
 namespace {
-
-using ::testing::HasSubstr;
 
 /// JMP to itself.
 constexpr absl::string_view kDeaf = "\xeb\xfe";

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/devices/apic_registers.h"
 #include "tests/devices/fixture.h"
 #include "vmm/devices/local_apic.h"
 
@@ -10,7 +11,6 @@ namespace gnomon::vmm {
 namespace {
 
 constexpr uint32_t kMasked = 0x1'0000, kLevel = 0x8000, kRemoteIrr = 0x4000, kLogical = 0x0800;
-constexpr uint32_t kApicEoi = 0xb0, kApicSvr = 0xf0;
 
 BoardOptions two_cpus() {
   BoardOptions options;
@@ -29,8 +29,8 @@ class IoApicTest : public ::testing::Test, public BoardFixture {
     bus.attach(first);
     bus.attach(second);
     bus.attach(chip);
-    first.write(kApicSvr, 0x1ff);
-    second.write(kApicSvr, 0x1ff);
+    first.write(kSvr, 0x1ff);
+    second.write(kSvr, 0x1ff);
   }
   void entry(unsigned pin, uint32_t low, uint32_t high = 0) {
     write(static_cast<uint8_t>(0x11 + 2 * pin), high);
@@ -70,7 +70,7 @@ TEST_F(IoApicTest, EdgesAreSentOnceAndLostWhenMasked) {
   chip.set_pin(4, true);
   EXPECT_EQ(first.acknowledge(), 0x24);
   chip.set_pin(4, true);
-  first.write(kApicEoi, 0);
+  first.write(kEoi, 0);
   EXPECT_FALSE(first.interrupt_pending()) << "no new edge";
   chip.set_pin(4, false);
   entry(4, 0x24 | kMasked);
@@ -90,11 +90,11 @@ TEST_F(IoApicTest, LevelsComeBackUntilTheLineFalls) {
   EXPECT_EQ(second.acknowledge(), 0x29);
   EXPECT_EQ(second.read(0x190), 0x0200u) << "trigger mode register";
   EXPECT_FALSE(second.interrupt_pending());
-  second.write(kApicEoi, 0);
+  second.write(kEoi, 0);
   EXPECT_EQ(second.acknowledge(), 0x29) << "the line is still high";
   chip.set_pin(9, false);
   EXPECT_EQ(read(0x22), 0x29 | kLevel | kRemoteIrr);
-  second.write(kApicEoi, 0);
+  second.write(kEoi, 0);
   EXPECT_EQ(read(0x22), 0x29 | kLevel);
   EXPECT_FALSE(second.interrupt_pending());
   entry(9, 0x29 | kLevel | kMasked);
@@ -134,8 +134,8 @@ TEST_F(IoApicTest, BoardRoutesInterruptsAsTheMpTableSays) {
   out(0xa1, 0xff);
   set_apic(0x350, kMasked);
   set_apic(0x360, kMasked);
-  set_apic(kApicSvr, 0x13f, 0);
-  set_apic(kApicSvr, 0x13f, 1);
+  set_apic(kSvr, 0x13f, 0);
+  set_apic(kSvr, 0x13f, 1);
   EXPECT_EQ(io_apic(1) >> 16 & 0xff, 23u);
   EXPECT_EQ(io_apic(0) >> 24, 2u);
   for (unsigned pin = 0; pin < 24; ++pin) redirect(pin, kMasked | (32 + pin));
@@ -145,7 +145,7 @@ TEST_F(IoApicTest, BoardRoutesInterruptsAsTheMpTableSays) {
   EXPECT_EQ(board->console_input("x"), 1u);
   EXPECT_EQ(take_interrupt(0), 36);
   EXPECT_EQ(in(0x3f8), 'x');
-  set_apic(kApicEoi, 0);
+  set_apic(kEoi, 0);
   out(0x43, 0x34);
   out(0x40, 0xff), out(0x40, 0xff);
   pass_ns(60'000'000);

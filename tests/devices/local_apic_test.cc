@@ -5,16 +5,12 @@
 
 #include <set>
 
+#include "tests/devices/apic_registers.h"
 #include "tests/devices/fixture.h"
 #include "tests/scenario/random.h"
 
 namespace gnomon::vmm {
 namespace {
-
-constexpr uint32_t kTpr = 0x80, kPpr = 0xa0, kEoi = 0xb0, kLdr = 0xd0, kDfr = 0xe0, kSvr = 0xf0,
-                   kEsr = 0x280, kIcrLow = 0x300, kIcrHigh = 0x310, kLvtTimer = 0x320,
-                   kLint0 = 0x350, kLint1 = 0x360, kLvtError = 0x370, kInitial = 0x380,
-                   kCurrent = 0x390, kDivide = 0x3e0;
 
 class LoneApic : public ::testing::Test {
  protected:

@@ -7,7 +7,6 @@
 namespace gnomon::guest_test {
 namespace {
 
-constexpr uint64_t kAt = 0x7000'0000;
 using S = GuestStat;
 
 uint64_t frame_of(uint64_t entry) { return (entry & pte::kFrameMask) >> 12; }

@@ -14,6 +14,9 @@
 
 namespace gnomon::guest_test {
 
+/// Where tests map things.
+inline constexpr uint64_t kAt = 0x7000'0000;
+
 struct Machine;
 
 /// A processor of the guest over a real vCPU, which also keeps a list of what the kernel did.

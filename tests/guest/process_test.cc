@@ -11,48 +11,47 @@
 namespace gnomon::guest_test {
 namespace {
 
-constexpr uint64_t kImage = 0x7000'0000;
 constexpr uint64_t kNoFlush = uint64_t{1} << 63;
 using S = GuestStat;
 
 TEST(GuestProcess, ForkSharesPagesUntilTheyAreWritten) {
   Machine m("shadow", small_guest());
   const uint64_t parent = m.run(0, 0);
-  ASSERT_TRUE(m.map(0, kImage, 8 * kPage, kRw).ok());
-  for (uint64_t i = 0; i < 4; ++i) ASSERT_TRUE(m.write(0, kImage + i * kPage, 100 + i).ok());
+  ASSERT_TRUE(m.map(0, kAt, 8 * kPage, kRw).ok());
+  for (uint64_t i = 0; i < 4; ++i) ASSERT_TRUE(m.write(0, kAt + i * kPage, 100 + i).ok());
   m.cpus[0]->cr3_loads.clear();
   ASSERT_TRUE(m.event(0, EventKind::kFork, 0, 0, 1).ok());
   EXPECT_EQ(m.cpus[0]->cr3_loads.size(), 1u) << "the parent's address space is flushed";
-  EXPECT_EQ(m.entry(parent, kImage) & pte::kWritable, 0u);
+  EXPECT_EQ(m.entry(parent, kAt) & pte::kWritable, 0u);
   const uint64_t frames = m.kernel->frames_in_use();
-  ASSERT_TRUE(m.write(0, kImage, 1).ok());
+  ASSERT_TRUE(m.write(0, kAt, 1).ok());
   EXPECT_EQ(m.kernel->frames_in_use(), frames + 1);
   const uint64_t child = m.run(0, 1);
-  EXPECT_EQ(m.read(0, kImage), 100u);
-  ASSERT_TRUE(m.write(0, kImage, 2).ok());
+  EXPECT_EQ(m.read(0, kAt), 100u);
+  ASSERT_TRUE(m.write(0, kAt, 2).ok());
   EXPECT_EQ(m.kernel->frames_in_use(), frames + 1) << "the last owner takes the page";
   EXPECT_EQ(m.stat(S::kPagesCopied), 1u);
-  EXPECT_EQ(m.entry(parent, kImage + kPage) & pte::kFrameMask,
-            m.entry(child, kImage + kPage) & pte::kFrameMask);
+  EXPECT_EQ(m.entry(parent, kAt + kPage) & pte::kFrameMask,
+            m.entry(child, kAt + kPage) & pte::kFrameMask);
   m.run(0, 0);
-  EXPECT_EQ(m.read(0, kImage), 1u);
+  EXPECT_EQ(m.read(0, kAt), 1u);
 }
 
 TEST(GuestProcess, SharedMappingsAreSharedAcrossForkAndLeftToFault) {
   Machine m("native", small_guest());
   m.run(0, 0);
-  ASSERT_TRUE(m.map(0, kImage, 8 * kPage, kRw | kMapShared).ok());
-  ASSERT_TRUE(m.map(0, kImage + kHuge, 8 * kPage, kMapRead, 3).ok());
-  ASSERT_TRUE(m.write(0, kImage, 5).ok());
-  m.read(0, kImage + kHuge);
+  ASSERT_TRUE(m.map(0, kAt, 8 * kPage, kRw | kMapShared).ok());
+  ASSERT_TRUE(m.map(0, kAt + kHuge, 8 * kPage, kMapRead, 3).ok());
+  ASSERT_TRUE(m.write(0, kAt, 5).ok());
+  m.read(0, kAt + kHuge);
   ASSERT_TRUE(m.event(0, EventKind::kFork, 0, 0, 1).ok());
   const uint64_t child = m.run(0, 1);
-  EXPECT_EQ(m.entry(child, kImage), 0u);
-  EXPECT_EQ(m.entry(child, kImage + kHuge), 0u);
-  EXPECT_EQ(m.read(0, kImage), 5u);
-  ASSERT_TRUE(m.write(0, kImage, 6).ok());
+  EXPECT_EQ(m.entry(child, kAt), 0u);
+  EXPECT_EQ(m.entry(child, kAt + kHuge), 0u);
+  EXPECT_EQ(m.read(0, kAt), 5u);
+  ASSERT_TRUE(m.write(0, kAt, 6).ok());
   m.run(0, 0);
-  EXPECT_EQ(m.read(0, kImage), 6u);
+  EXPECT_EQ(m.read(0, kAt), 6u);
   EXPECT_EQ(m.stat(S::kPagesCopied), 0u);
 }
 
@@ -100,20 +99,20 @@ TEST(GuestProcess, ExecStartsEmptyAndExitGivesEverythingBack) {
     const uint64_t booted = m.kernel->frames_in_use();
     m.run(0, 0);
     const uint64_t empty = m.kernel->frames_in_use();
-    for (uint64_t i = 0; i < 40; ++i) ASSERT_TRUE(m.write(0, kImage + i * kHuge, i).ok());
+    for (uint64_t i = 0; i < 40; ++i) ASSERT_TRUE(m.write(0, kAt + i * kHuge, i).ok());
     const uint64_t stores = m.stat(S::kEntryStores);
     ASSERT_TRUE(m.event(0, EventKind::kExec).ok());
     EXPECT_EQ(m.kernel->frames_in_use(), empty);
     if (!clear) EXPECT_EQ(m.stat(S::kEntryStores), stores);
     if (clear) EXPECT_GE(m.stat(S::kEntryStores), stores + 2 * 40);
     // Tables that are data now.
-    for (uint64_t i = 0; i < 90; ++i) ASSERT_TRUE(m.write(0, kImage + i * kPage, ~i).ok());
-    for (uint64_t i = 0; i < 90; ++i) ASSERT_EQ(m.read(0, kImage + i * kPage), ~i);
+    for (uint64_t i = 0; i < 90; ++i) ASSERT_TRUE(m.write(0, kAt + i * kPage, ~i).ok());
+    for (uint64_t i = 0; i < 90; ++i) ASSERT_EQ(m.read(0, kAt + i * kPage), ~i);
     ASSERT_TRUE(m.event(0, EventKind::kExit, 0, 0, 0, 0, 1).ok());
     EXPECT_EQ(m.kernel->frames_in_use(), booted);
     EXPECT_EQ(m.stat(S::kTables) - m.stat(S::kTablesFreed), 1u);
     // What runs on is a process of the same number, anew.
-    EXPECT_EQ(m.read(0, kImage), 0u);
+    EXPECT_EQ(m.read(0, kAt), 0u);
     EXPECT_TRUE(m.mmu->audit().empty());
   }
 }
@@ -137,11 +136,11 @@ TEST(GuestProcess, AForkBombIsStopped) {
 TEST(GuestProcess, GroupsAreApart) {
   Machine m("native", small_guest());
   ASSERT_TRUE(m.kernel->run(0, {0, 0}).ok());
-  ASSERT_TRUE(m.map(0, kImage, kPage, kRw | kMapShared, 1).ok());
-  ASSERT_TRUE(m.write(0, kImage, 5).ok());
+  ASSERT_TRUE(m.map(0, kAt, kPage, kRw | kMapShared, 1).ok());
+  ASSERT_TRUE(m.write(0, kAt, 5).ok());
   ASSERT_TRUE(m.kernel->run(0, {1, 0}).ok());
-  ASSERT_TRUE(m.map(0, kImage, kPage, kRw | kMapShared, 1).ok());
-  EXPECT_EQ(m.read(0, kImage), 0u);
+  ASSERT_TRUE(m.map(0, kAt, kPage, kRw | kMapShared, 1).ok());
+  EXPECT_EQ(m.read(0, kAt), 0u);
   EXPECT_EQ(m.stat(S::kContextSwitches), 1u);
 }
 
@@ -150,17 +149,17 @@ TEST(GuestTlb, FewPagesAreInvalidatedSinglyAndManyAtOnce) {
     Machine m("shadow", small_guest(), 2);
     m.run(0, 0);
     m.run(1, 0);
-    ASSERT_TRUE(m.map(0, kImage, 64 * kPage, kRw).ok());
-    for (uint64_t i = 0; i < 64; ++i) ASSERT_TRUE(m.write(0, kImage + i * kPage, i).ok());
+    ASSERT_TRUE(m.map(0, kAt, 64 * kPage, kRw).ok());
+    for (uint64_t i = 0; i < 64; ++i) ASSERT_TRUE(m.write(0, kAt + i * kPage, i).ok());
     for (const auto& cpu : m.cpus) cpu->invlpgs.clear(), cpu->cr3_loads.clear();
-    ASSERT_TRUE(m.event(0, EventKind::kProtect, kImage, pages * kPage, 0, 0, kMapRead).ok());
+    ASSERT_TRUE(m.event(0, EventKind::kProtect, kAt, pages * kPage, 0, 0, kMapRead).ok());
     for (const auto& cpu : m.cpus) {
       EXPECT_EQ(cpu->invlpgs.size(), pages <= 33 ? pages : 0);
       EXPECT_EQ(cpu->cr3_loads.size(), pages <= 33 ? 0u : 1u);
     }
     EXPECT_EQ(m.stat(S::kShootdowns), 1u);
     m.run(1, 1);
-    ASSERT_TRUE(m.event(0, EventKind::kUnmap, kImage, pages * kPage).ok());
+    ASSERT_TRUE(m.event(0, EventKind::kUnmap, kAt, pages * kPage).ok());
     EXPECT_EQ(m.stat(S::kShootdowns), 1u) << "it is not loaded there any more";
   }
 }
@@ -173,8 +172,8 @@ TEST(GuestTlb, PcidsAreKeptAndFlushedWhenStale) {
   m.run(0, 0);
   EXPECT_EQ(last(0) & 0xfff, 1u);
   EXPECT_EQ(last(0) & kNoFlush, 0u);
-  ASSERT_TRUE(m.map(0, kImage, kPage, kRw).ok());
-  ASSERT_TRUE(m.write(0, kImage, 1).ok());
+  ASSERT_TRUE(m.map(0, kAt, kPage, kRw).ok());
+  ASSERT_TRUE(m.write(0, kAt, 1).ok());
   m.run(0, 1);
   EXPECT_EQ(last(0) & 0xfff, 2u);
   m.run(0, 0);
@@ -183,7 +182,7 @@ TEST(GuestTlb, PcidsAreKeptAndFlushedWhenStale) {
   // load.
   m.run(0, 1);
   m.run(1, 0);
-  ASSERT_TRUE(m.event(1, EventKind::kUnmap, kImage, kPage).ok());
+  ASSERT_TRUE(m.event(1, EventKind::kUnmap, kAt, kPage).ok());
   EXPECT_EQ(m.stat(S::kShootdowns), 0u);
   m.run(0, 0);
   EXPECT_EQ(last(0) & (kNoFlush | 0xfff), 1u);
@@ -198,11 +197,11 @@ TEST(GuestTlb, AnExitElsewhereTakesTheAddressSpaceAway) {
   Machine m("shadow", small_guest(), 2);
   m.run(0, 0);
   m.run(1, 0);
-  ASSERT_TRUE(m.map(0, kImage, kPage, kRw).ok());
-  ASSERT_TRUE(m.write(1, kImage, 1).ok());
+  ASSERT_TRUE(m.map(0, kAt, kPage, kRw).ok());
+  ASSERT_TRUE(m.write(1, kAt, 1).ok());
   ASSERT_TRUE(m.event(0, EventKind::kExit, 0, 0, 0, 0, 1).ok());
   EXPECT_EQ(m.cpus[0]->root(), m.cpus[1]->root()) << "both are on the kernel's own";
-  EXPECT_EQ(m.read(1, kImage), 0u) << "a new process of the same number";
+  EXPECT_EQ(m.read(1, kAt), 0u) << "a new process of the same number";
 }
 
 TEST(GuestKernelEntries, EachCauseHasItsNumberOfAccesses) {
@@ -210,7 +209,7 @@ TEST(GuestKernelEntries, EachCauseHasItsNumberOfAccesses) {
   o.kernel_entries = true;
   Machine m("shadow", o);
   m.run(0, 0);
-  ASSERT_TRUE(m.map(0, kImage, kPage, kRw).ok());
+  ASSERT_TRUE(m.map(0, kAt, kPage, kRw).ok());
   TestCpu& cpu = *m.cpus[0];
   const auto count = [&](auto&& act) {
     cpu.kernel_pages.clear();
@@ -218,7 +217,7 @@ TEST(GuestKernelEntries, EachCauseHasItsNumberOfAccesses) {
     return cpu.kernel_pages.size();
   };
   // docs/guest-model.md: 7 and one for each table on the way; the first fault also makes 3 tables.
-  EXPECT_EQ(count([&] { EXPECT_TRUE(m.write(0, kImage, 1).ok()); }), 7u + 1 + 3);
+  EXPECT_EQ(count([&] { EXPECT_TRUE(m.write(0, kAt, 1).ok()); }), 7u + 1 + 3);
   EXPECT_EQ(count([&] { EXPECT_TRUE(m.event(0, EventKind::kSyscall, 0, 0, 3).ok()); }), 7u);
   const std::set<uint64_t> third(cpu.kernel_pages.begin(), cpu.kernel_pages.end());
   EXPECT_EQ(count([&] { EXPECT_TRUE(m.event(0, EventKind::kSyscall, 0, 0, 4).ok()); }), 7u);
@@ -238,16 +237,16 @@ TEST(GuestKernelEntries, TheKernelReadsAndWritesUserMemory) {
   o.kernel_entries = true;
   Machine m("nested", o);
   const uint64_t root = m.run(0, 0);
-  ASSERT_TRUE(m.map(0, kImage, 4 * kPage, kRw).ok());
-  ASSERT_TRUE(m.map(0, kImage + 4 * kPage, kPage, kMapRead).ok());
-  ASSERT_TRUE(m.event(0, EventKind::kKernelWrite, kImage + 100, 2 * kPage).ok());
-  for (uint64_t i = 0; i < 3; ++i) EXPECT_NE(m.entry(root, kImage + i * kPage) & pte::kWritable, 0u);
-  EXPECT_EQ(m.entry(root, kImage + 3 * kPage), 0u);
+  ASSERT_TRUE(m.map(0, kAt, 4 * kPage, kRw).ok());
+  ASSERT_TRUE(m.map(0, kAt + 4 * kPage, kPage, kMapRead).ok());
+  ASSERT_TRUE(m.event(0, EventKind::kKernelWrite, kAt + 100, 2 * kPage).ok());
+  for (uint64_t i = 0; i < 3; ++i) EXPECT_NE(m.entry(root, kAt + i * kPage) & pte::kWritable, 0u);
+  EXPECT_EQ(m.entry(root, kAt + 3 * kPage), 0u);
   // As far as there are mappings; and what happened was permitted.
-  ASSERT_TRUE(m.event(0, EventKind::kKernelWrite, kImage, uint64_t{1} << 40).ok());
-  EXPECT_NE(m.entry(root, kImage + 4 * kPage) & pte::kWritable, 0u);
-  EXPECT_EQ(m.entry(root, kImage + 5 * kPage), 0u);
-  ASSERT_TRUE(m.event(0, EventKind::kKernelRead, kImage, 0).ok());
+  ASSERT_TRUE(m.event(0, EventKind::kKernelWrite, kAt, uint64_t{1} << 40).ok());
+  EXPECT_NE(m.entry(root, kAt + 4 * kPage) & pte::kWritable, 0u);
+  EXPECT_EQ(m.entry(root, kAt + 5 * kPage), 0u);
+  ASSERT_TRUE(m.event(0, EventKind::kKernelRead, kAt, 0).ok());
 }
 
 TEST(GuestBoot, WhatCannotBe) {

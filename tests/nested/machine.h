@@ -17,6 +17,8 @@ namespace gnomon::nested_test {
 
 using scenario::Random;
 
+/// Where tests map pages.
+inline constexpr uint64_t kVa = 0x40'0000;
 inline constexpr uint64_t kUserPage = pte::kPresent | pte::kWritable | pte::kUser;
 inline constexpr Access kRead{AccessOp::kRead, Privilege::kUser};
 inline constexpr Access kWrite{AccessOp::kWrite, Privilege::kUser};

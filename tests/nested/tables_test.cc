@@ -12,7 +12,6 @@
 namespace gnomon::nested_test {
 namespace {
 
-constexpr uint64_t kVa = 0x40'0000;
 
 TEST(Tables, FollowEachChangeOfTheP2m) {
   Machine m(PagingMode::kLevel4, {.backing = PageSize::k2M});

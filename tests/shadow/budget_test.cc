@@ -35,7 +35,8 @@ TEST_P(Budget, RightAtEveryBudget) {
     }
     Random random(budget);
     for (const unsigned cpu : {0u, 1u}) m.on(cpu), m.switch_to(spaces[0]);
-    for (unsigned step = 0; step < by_scale(188u, 1500u, 12'000u) && !::testing::Test::HasFailure(); ++step) {
+    for (unsigned step = 0; step < by_scale(188u, 1500u, 12'000u) && !::testing::Test::HasFailure();
+         ++step) {
       m.on(static_cast<unsigned>(random.below(2)));
       if (random.below(8) == 0) m.switch_to(spaces[random.below(5)]);
       if (random.below(8) == 0) {
@@ -57,16 +58,17 @@ TEST_P(Budget, RightAtEveryBudget) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Modes, Budget,
-                         ::testing::Values(BudgetCase{"Level4", PagingMode::kLevel4, ""},
-                                           BudgetCase{"Level4NoRoots", PagingMode::kLevel4, ",roots=0"},
-                                           BudgetCase{"Level4FullTrap", PagingMode::kLevel4,
-                                                ",directory=full-trap,flags=lazy"},
-                                           BudgetCase{"Level4InSync", PagingMode::kLevel4, ",unsync=off"},
-                                           BudgetCase{"Level5", PagingMode::kLevel5, ",roots=16"},
-                                           BudgetCase{"Pae", PagingMode::kPae, ""},
-                                           BudgetCase{"Legacy32", PagingMode::kLegacy32, ",roots=16"}),
-                         [](const auto& i) { return std::string(i.param.name); });
+INSTANTIATE_TEST_SUITE_P(
+    Modes, Budget,
+    ::testing::Values(BudgetCase{"Level4", PagingMode::kLevel4, ""},
+                      BudgetCase{"Level4NoRoots", PagingMode::kLevel4, ",roots=0"},
+                      BudgetCase{"Level4FullTrap", PagingMode::kLevel4,
+                                 ",directory=full-trap,flags=lazy"},
+                      BudgetCase{"Level4InSync", PagingMode::kLevel4, ",unsync=off"},
+                      BudgetCase{"Level5", PagingMode::kLevel5, ",roots=16"},
+                      BudgetCase{"Pae", PagingMode::kPae, ""},
+                      BudgetCase{"Legacy32", PagingMode::kLegacy32, ",roots=16"}),
+    [](const auto& i) { return std::string(i.param.name); });
 
 // A path that is used again and again stays; those used once go.
 TEST(BudgetOrder, LeastRecentlyUsedPagesGo) {

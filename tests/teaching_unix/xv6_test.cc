@@ -54,7 +54,8 @@ TEST_P(Xv6, RunsCommandsTheSameUnderEveryBackend) {
   const Seen native = run_guest(options_for("xv6.img", "native"), kTyped, kMostOfSession);
   expect_shell(native);
   for (const absl::string_view backend : kAllBackends) {
-    EXPECT_EQ(run_guest(options_for("xv6.img", backend), kTyped, kMostOfSession), native) << backend;
+    EXPECT_EQ(run_guest(options_for("xv6.img", backend), kTyped, kMostOfSession), native)
+        << backend;
   }
 }
 

@@ -26,7 +26,6 @@ namespace {
 
 using scenario::Random;
 
-constexpr Access kRead{AccessOp::kRead, Privilege::kUser};
 constexpr unsigned kVcpus = 3;
 constexpr uint64_t kMapped = SharedVm::kPages + SharedVm::kVolatilePages;
 
@@ -46,7 +45,7 @@ std::string look_ahead(SharedVm& vm, size_t id) {
       va = SharedVm::page(random.below(kMapped) + (random.percent(5) ? 1024 : 0));
     vm.backend().foresee(vcpu.state(), foresight, pages);
     for (const Gva va : pages) {
-      const MemoryResult r = vcpu.load(va, 8, kRead);
+      const MemoryResult r = vcpu.load(va, 8, kUserRead);
       const Translation& t = r.translation;
       const bool taken = va.frame() >= SharedVm::kPages && t.cause == HostCause::kBallooned;
       if (r.done() ? SharedVm::is_legal(va.frame(), r.value)

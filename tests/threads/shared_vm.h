@@ -15,6 +15,8 @@
 
 namespace gnomon::threads {
 
+inline constexpr Access kUserRead{AccessOp::kRead, Privilege::kUser};
+
 /// A guest whose memory says what it is: the first word of each data frame holds its own guest
 /// frame number, so that an access which lands in a wrong frame gives itself away.
 ///

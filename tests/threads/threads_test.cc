@@ -24,7 +24,6 @@ namespace {
 
 using scenario::Random;
 
-constexpr Access kUserRead{AccessOp::kRead, Privilege::kUser};
 constexpr Access kUserWrite{AccessOp::kWrite, Privilege::kUser};
 constexpr unsigned kRounds = 6;
 

@@ -81,14 +81,14 @@ TEST(Interrupt, EveryGateAndLevel) {
     for (unsigned n = 0; n < 4 * 4 * 4 * 4 * 2 * 2 * 2 * 2; ++n) {
       constexpr unsigned kTypes[] = {6, 7, 14, 15};
       const Interruption c{mode,
-                   n % 4,
-                   n / 4 % 4,
-                   n / 16 % 4,
-                   kTypes[n / 64 % 4],
-                   n / 256 % 2 != 0,
-                   n / 512 % 2 != 0,
-                   n / 1024 % 2 != 0 && n / 512 % 2 == 0,
-                   n / 2048 % 2 != 0};
+                           n % 4,
+                           n / 4 % 4,
+                           n / 16 % 4,
+                           kTypes[n / 64 % 4],
+                           n / 256 % 2 != 0,
+                           n / 512 % 2 != 0,
+                           n / 1024 % 2 != 0 && n / 512 % 2 == 0,
+                           n / 2048 % 2 != 0};
       SCOPED_TRACE(c.text());
       m.enter(c.cpl);
       const auto rights = static_cast<uint16_t>(

@@ -40,7 +40,7 @@ TEST(Return, EverySegmentAndLevel) {
     const bool wide = mode == Mode::k64;
     for (unsigned n = 0; n < 2 * 4 * 16 * 4 * 4 * 4 * 4 * 2; ++n) {
       const Target c{mode,        n % 2 != 0,   n / 2 % 4,    n / 8 % 16,        n / 128 % 4,
-                   n / 512 % 4, n / 2048 % 4, n / 8192 % 4, n / 32768 % 2 != 0};
+                     n / 512 % 4, n / 2048 % 4, n / 8192 % 4, n / 32768 % 2 != 0};
       const auto rights =
           static_cast<uint16_t>(c.type | seg::kS | c.dpl << 5 | (c.present ? seg::kP : 0) |
                                 seg::kG | (wide ? seg::kL : seg::kDB));
